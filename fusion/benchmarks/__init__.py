@@ -1,0 +1,1 @@
+"""Measured accuracies: benchmark archives, plain tables, or trained here."""

@@ -1,0 +1,1 @@
+"""Predictions and accuracies to metrics, protocols, figures and a report."""

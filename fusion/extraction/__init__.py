@@ -1,0 +1,1 @@
+"""From many architectures to the indicator table: planning, workers, the Parquet store."""

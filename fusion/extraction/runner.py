@@ -1,0 +1,81 @@
+"""Run one function over many tasks in worker processes and store what it returns as it comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from fusion.extraction.store import PartStore
+
+Task = TypeVar("Task")
+Row = dict[str, Any]
+
+# Rows are on disk at most this long after they were computed: what a kill can cost.
+FLUSH_SECONDS = 5.0
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Limit torch to one thread: sums then do not depend on how many cores there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _in_one_thread(function: Callable[[Task], list[Row]], task: Task) -> list[Row]:
+    with single_thread():
+        return function(task)
+
+
+def run_tasks(
+    function: Callable[[Task], list[Row]],
+    tasks: Sequence[Task],
+    store: PartStore,
+    *,
+    workers: int = 1,
+    description: str = "",
+    flush_seconds: float = FLUSH_SECONDS,
+) -> None:
+    """Add `function(task)` for every task to `store`, with a progress bar on standard error.
+
+    Parameters
+    ----------
+    function : callable
+        Task -> rows; picklable when `workers` > 1. Each call runs in one torch thread.
+    tasks : sequence
+        What to do; those done already must have been left out.
+    store : PartStore
+        Where rows go, at least every `flush_seconds`, also when interrupted.
+    workers : int
+        Processes; 1 runs everything in this one.
+
+    """
+    if workers == 1 or len(tasks) <= 1:
+        results: Iterator[list[Row]] = (_in_one_thread(function, task) for task in tasks)
+    else:
+        results = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")(
+            delayed(_in_one_thread)(function, task) for task in tasks
+        )
+    pending: list[Row] = []
+    last = time.monotonic()
+    try:
+        for rows in tqdm(results, total=len(tasks), desc=description, unit="arch", mininterval=0.5):
+            pending += rows
+            if time.monotonic() - last >= flush_seconds:
+                # emptied first: an error in `add` must not write the same rows again below
+                batch, pending = pending, []
+                store.add(pd.DataFrame(batch))
+                last = time.monotonic()
+    finally:
+        if pending:
+            store.add(pd.DataFrame(pending))

@@ -1,0 +1,160 @@
+"""A table that survives being killed: a folder of Parquet parts, each written atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fusion.errors import FusionError
+
+FORMAT = 1
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` to `path` so that a reader sees the old file or the whole new one."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise FusionError(
+            f"{path}: cannot be written ({error.strerror or error}); "
+            "make room or choose another --out, then run again"
+        ) from None
+
+
+def write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    """Write `frame` to `path` as one Parquet file, atomically."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink, compression="zstd")
+    write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read one Parquet file; raises FusionError when it is missing or broken."""
+    try:
+        # the footer's own checks do not notice a column chunk cut short, so read it all here
+        return pq.ParquetFile(path).read().to_pandas()
+    except FileNotFoundError:
+        raise FusionError(f"{path}: no such file") from None
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise FusionError(
+            f"{path}: truncated or no Parquet file ({reason}); delete it, and run the command that "
+            "made it again to recompute its rows"
+        ) from None
+
+
+class PartStore:
+    """Rows in `path/parts/*.parquet`, what they mean in `path/meta.json`.
+
+    Rows are only ever added. Two processes may add to one store at once: parts have unique names,
+    and rows that both computed are equal and are read once.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; made when it does not exist.
+    keys : list of str
+        Columns that identify a row.
+    meta : dict
+        The settings on which the values depend. A store that exists with others is refused.
+    provenance : dict
+        What else a reader should know (library versions, hardware); kept from the first writer
+        and not compared.
+
+    """
+
+    def __init__(
+        self, path: Path, keys: list[str], meta: dict[str, Any], provenance: dict[str, Any] | None = None
+    ) -> None:
+        self.path = path
+        self.keys = keys
+        self.meta = {"format": FORMAT, **meta, "provenance": provenance or {}}
+        file = path / "meta.json"
+        if file.exists():
+            _check_same(self.meta, read_meta(path), path)
+            return
+        try:
+            (path / "parts").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FusionError(f"{path}: cannot be made ({error.strerror})") from None
+        if any((path / "parts").glob("*.parquet")):
+            raise FusionError(f"{file}: missing beside its parts; restore it or choose another folder")
+        write_atomic(file, json.dumps(self.meta, indent=1, sort_keys=True).encode())
+
+    def add(self, rows: pd.DataFrame) -> None:
+        """Add rows as one part; on return they are on disk."""
+        write_parquet(self.path / "parts" / f"{uuid.uuid4().hex}.parquet", rows)
+
+    def read(self) -> pd.DataFrame:
+        """Return all rows, each key once, sorted by key."""
+        return read_rows(self.path, self.keys)
+
+    def compact(self) -> None:
+        """Join all parts into one."""
+        parts = _parts(self.path)
+        if len(parts) > 1:
+            self.add(self.read())
+            for part in parts:
+                part.unlink(missing_ok=True)
+
+
+def _parts(path: Path) -> list[Path]:
+    return sorted((path / "parts").glob("*.parquet"))
+
+
+def read_rows(path: Path, keys: list[str]) -> pd.DataFrame:
+    """Return the rows of the store at `path`, each key once, sorted by key; empty when none."""
+    while True:
+        parts = _parts(path)
+        try:
+            frames = [read_parquet(part) for part in parts]
+            break
+        except FusionError:
+            # another process joined the parts between listing and reading
+            if all(part.exists() for part in parts):
+                raise
+    if not frames:
+        return pd.DataFrame(columns=keys)
+    rows = pd.concat(frames, ignore_index=True)
+    return rows.drop_duplicates(keys).sort_values(keys, ignore_index=True)
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """Return the metadata of the store at `path`; raises FusionError when there is none."""
+    file = path / "meta.json"
+    try:
+        meta: dict[str, Any] = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise FusionError(f"{path}: no table here ({file.name} is missing)") from None
+    except ValueError as error:
+        raise FusionError(f"{file}: not readable ({error}); restore it") from None
+    if meta.get("format") != FORMAT:
+        raise FusionError(
+            f"{path}: table format {meta.get('format')!r}, this version reads {FORMAT}; extract it again"
+        )
+    return meta
+
+
+def _check_same(wanted: dict[str, Any], found: dict[str, Any], path: Path) -> None:
+    wanted = json.loads(json.dumps(wanted))
+    differ = [
+        name
+        for name in sorted((wanted.keys() | found.keys()) - {"provenance"})
+        if wanted.get(name) != found.get(name)
+    ]
+    if differ:
+        details = "; ".join(f"{name} is {found.get(name)!r}, asked {wanted.get(name)!r}" for name in differ)
+        raise FusionError(f"{path}: holds a table of other settings ({details}); choose another --out")

@@ -1,0 +1,45 @@
+"""The mini-batch: images from CIFAR folders, .npz, image folders, scikit-learn's digits, noise."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from fusion.images.base import Batch, ImageSet
+
+__all__ = ["Batch", "ImageSet", "load_images"]
+
+
+def noise(channels: int, height: int, width: int, *, n: int = 1024, num_classes: int = 10) -> ImageSet:
+    """Return Gaussian noise with random labels, always the same for the same arguments."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, height, width, channels)).astype(np.float32)
+    return ImageSet("noise", x, rng.integers(num_classes, size=n), None, None, num_classes)
+
+
+def load_images(source: str | Path) -> ImageSet:
+    """Return the images that `source` names.
+
+    Parameters
+    ----------
+    source : str or Path
+        `digits`, `noise:CHANNELSxHEIGHTxWIDTH`, or a path: an .npz with `x_train` and `y_train`,
+        a CIFAR folder as downloaded (or the folder around it), or one folder per class.
+
+    Raises
+    ------
+    FusionError
+        When there is nothing readable at the path.
+
+    """
+    if source == "digits":
+        from fusion.images.digits import digits
+
+        return digits()
+    if match := re.fullmatch(r"noise:(\d+)x(\d+)x(\d+)", str(source)):
+        return noise(*(int(size) for size in match.groups()))
+    from fusion.images.files import read_images
+
+    return read_images(Path(source).expanduser())

@@ -1,0 +1,1 @@
+"""Observations to numbers: pure functions, one file per indicator family."""

@@ -1,0 +1,1 @@
+"""One network and one batch to named observations; one file per kind of pass."""

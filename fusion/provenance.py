@@ -1,0 +1,35 @@
+"""On what a table was computed: library versions and hardware, for its metadata."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+import fusion
+
+_LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "lightgbm", "pandas", "pyarrow")
+
+
+def library_versions() -> dict[str, str]:
+    """Return the version of Python, Fusion and each library that is installed."""
+    versions = {"python": platform.python_version(), "fusion": fusion.__version__}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def hardware(device: torch.device) -> str:
+    """Return the processor's or the accelerator's name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+        return names[0] if names else platform.machine()
+    except OSError:
+        return platform.processor() or platform.machine()

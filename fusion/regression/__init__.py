@@ -1,0 +1,1 @@
+"""Indicator table and accuracies to a fusion model: scikit-learn estimators."""

@@ -1,0 +1,1 @@
+"""A space, a predictor and a budget to architectures."""

@@ -1,0 +1,102 @@
+"""What a search space is: strings that name architectures, and the networks behind them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import nn
+
+from fusion.errors import FusionError
+from fusion.registry import Registry
+
+SPACES: Registry[type[Space]] = Registry("space")
+
+
+class Space(ABC):
+    """A finite set of architectures, each written as a string.
+
+    Subclasses take their settings (channels, depth, ...) as keyword arguments of `__init__`
+    and give them back in `settings`, which travels with every table computed from the space.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    source: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Keyword arguments that make this space again (JSON values)."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of architecture strings."""
+
+    @abstractmethod
+    def enumerate(self) -> Iterator[str]:
+        """Yield every architecture string once, in the benchmark's official order."""
+
+    @abstractmethod
+    def canonical(self, arch: str) -> str:
+        """Return the key of `arch`: one architecture string for all that build the same network.
+
+        Raises
+        ------
+        InvalidArchitecture
+            When `arch` is not an architecture of this space.
+
+        """
+
+    @abstractmethod
+    def neighbours(self, arch: str) -> list[str]:
+        """Return every architecture that differs from `arch` in one decision."""
+
+    @abstractmethod
+    def build(self, arch: str, *, in_channels: int = 3, num_classes: int = 10) -> nn.Module:
+        """Return the network of `arch`, initialised from torch's global random state.
+
+        It maps images (batch, in_channels, height, width) to logits (batch, num_classes).
+        """
+
+    def twins(self, arch: str) -> str:
+        """Return the name of the group that must not straddle a split; by default the key."""
+        return self.canonical(arch)
+
+    def sample(self, n: int, seed: int) -> list[str]:
+        """Return `n` different architectures, uniformly at random; the same for the same seed.
+
+        Raises
+        ------
+        FusionError
+            When the space has fewer than `n` architectures.
+
+        """
+        if n > len(self):
+            raise FusionError(f"space {self.name} has {len(self)} architectures, {n} were asked for")
+        every = list(self.enumerate())
+        rng = np.random.default_rng(seed)
+        return [every[i] for i in rng.choice(len(every), size=n, replace=False)]
+
+    def mutate(self, arch: str, rng: np.random.Generator) -> str:
+        """Return one neighbour of `arch`, drawn uniformly with `rng`."""
+        options = self.neighbours(arch)
+        return options[int(rng.integers(len(options)))]
+
+
+def make_space(name: str, settings: dict[str, Any] | None = None) -> Space:
+    """Return the registered space `name` with the given settings.
+
+    Raises
+    ------
+    FusionError
+        For an unknown name or a setting that the space does not have.
+
+    """
+    cls = SPACES[name]
+    try:
+        return cls(**(settings or {}))
+    except TypeError as error:
+        raise FusionError(f"space {name!r}: {error}") from None
