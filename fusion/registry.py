@@ -18,7 +18,6 @@ class Registry(Generic[T]):
     ----------
     kind : str
         What is registered, in the singular; used in messages ("space").
-
     """
 
     def __init__(self, kind: str) -> None:

@@ -22,7 +22,7 @@ def seeded(seed: int) -> Iterator[None]:
     Networks are always initialised on the CPU, so that a GPU starts from the same weights.
     """
     state = torch.random.get_rng_state()
-    torch.random.default_generator.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     try:
         yield
     finally:

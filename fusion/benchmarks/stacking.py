@@ -85,7 +85,6 @@ def stack(networks: Sequence[nn.Module]) -> nn.Module:
     CannotStack
         For a module with parameters that is no 2-d convolution, 2-d batch normalisation or
         linear layer, or one that is not known to treat channels alike.
-
     """
     first = networks[0]
     if isinstance(first, nn.Conv2d):

@@ -50,7 +50,6 @@ class Recipe:
         split, and are tested on all the others.
     seeds : int
         Trainings per architecture, seeds 0 .. seeds-1: initialisation and order of the images.
-
     """
 
     epochs: int = 3
@@ -80,6 +79,16 @@ class TrainingData:
     x_test: Tensor
     y_test: Tensor
     num_classes: int
+
+    def to(self, device: str) -> TrainingData:
+        """Return the same images on `device`."""
+        return TrainingData(
+            self.x_train.to(device),
+            self.y_train.to(device),
+            self.x_test.to(device),
+            self.y_test.to(device),
+            self.num_classes,
+        )
 
 
 def _balanced(y: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -218,10 +227,7 @@ def train_architecture(
     seeds = list(range(recipe.seeds))
     networks = _build(space, key, data, seeds)
     joint = _joint_network(networks, data.x_train)
-    data = TrainingData(
-        *(tensor.to(device) for tensor in (data.x_train, data.y_train, data.x_test, data.y_test)),
-        data.num_classes,
-    )
+    data = data.to(device)
     if joint is not None:
         return _train(joint.to(device), data, recipe, seeds, key)
     rows = []
@@ -251,7 +257,6 @@ def measure(
         Before any training, when one of `archs` is not of the space.
     FusionError
         When `out` holds trainings by another recipe, or cannot be written.
-
     """
     keys = list(dict.fromkeys(space.canonical(arch) for arch in archs))
     data = training_data(images, recipe)

@@ -58,7 +58,6 @@ def run_tasks(
         Where rows go, at least every `flush_seconds`, also when interrupted.
     workers : int
         Processes; 1 runs everything in this one.
-
     """
     if workers == 1 or len(tasks) <= 1:
         results: Iterator[list[Row]] = (_in_one_thread(function, task) for task in tasks)

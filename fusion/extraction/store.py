@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 from fusion.errors import FusionError
 
 FORMAT = 1
+# what a store's metadata says beside the settings on which its values depend
+_NOT_COMPARED = {"provenance", "indicator_versions"}
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -45,7 +47,8 @@ def read_parquet(path: Path) -> pd.DataFrame:
     """Read one Parquet file; raises FusionError when it is missing or broken."""
     try:
         # the footer's own checks do not notice a column chunk cut short, so read it all here
-        return pq.ParquetFile(path).read().to_pandas()
+        frame: pd.DataFrame = pq.ParquetFile(path).read().to_pandas()
+        return frame
     except FileNotFoundError:
         raise FusionError(f"{path}: no such file") from None
     except (pa.ArrowException, OSError) as error:
@@ -73,7 +76,6 @@ class PartStore:
     provenance : dict
         What else a reader should know (library versions, hardware); kept from the first writer
         and not compared.
-
     """
 
     def __init__(
@@ -152,7 +154,7 @@ def _check_same(wanted: dict[str, Any], found: dict[str, Any], path: Path) -> No
     wanted = json.loads(json.dumps(wanted))
     differ = [
         name
-        for name in sorted((wanted.keys() | found.keys()) - {"provenance"})
+        for name in sorted((wanted.keys() | found.keys()) - _NOT_COMPARED)
         if wanted.get(name) != found.get(name)
     ]
     if differ:

@@ -32,7 +32,6 @@ def load_images(source: str | Path) -> ImageSet:
     ------
     FusionError
         When there is nothing readable at the path.
-
     """
     if source == "digits":
         from fusion.images.digits import digits

@@ -26,7 +26,6 @@ class Batch:
         Labels, int64, (batch,).
     num_classes : int
         Classes of the whole data set.
-
     """
 
     x: Tensor
@@ -60,7 +59,6 @@ class ImageSet:
         The test part, where the data set has one.
     num_classes : int
         Number of classes.
-
     """
 
     name: str
@@ -105,7 +103,7 @@ class ImageSet:
         The mean and standard deviation are those of the training part.
         """
         mean, std = self._scale
-        scaled = ((x - mean) / std).astype(np.float32)
+        scaled = ((x.astype(np.float64) - mean) / std).astype(np.float32)
         return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)))
 
     def batch(self, size: int, seed: int = 0) -> Batch:
@@ -115,7 +113,6 @@ class ImageSet:
         ------
         FusionError
             When there are fewer images than `size`.
-
         """
         if not 1 <= size <= len(self.x_train):
             raise FusionError(

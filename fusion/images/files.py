@@ -29,7 +29,6 @@ def read_npz(path: Path) -> ImageSet:
     ------
     FusionError
         When the file is no .npz or lacks the training arrays.
-
     """
     try:
         with np.load(path, allow_pickle=False) as archive:

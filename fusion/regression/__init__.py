@@ -1,1 +1,22 @@
 """Indicator table and accuracies to a fusion model: scikit-learn estimators."""
+
+from fusion.regression.base import MODELS, FusionModel, ModelInfo, ModelState, make_model
+from fusion.regression.lightgbm_model import LightGBM
+from fusion.regression.saving import FORMAT, SavedModel, load_model, save_model
+from fusion.regression.transform import IndicatorTransform
+from fusion.regression.weighted_sum import WeightedSum
+
+__all__ = [
+    "FORMAT",
+    "MODELS",
+    "FusionModel",
+    "IndicatorTransform",
+    "LightGBM",
+    "ModelInfo",
+    "ModelState",
+    "SavedModel",
+    "WeightedSum",
+    "load_model",
+    "make_model",
+    "save_model",
+]

@@ -47,7 +47,6 @@ class Space(ABC):
         ------
         InvalidArchitecture
             When `arch` is not an architecture of this space.
-
         """
 
     @abstractmethod
@@ -61,6 +60,10 @@ class Space(ABC):
         It maps images (batch, in_channels, height, width) to logits (batch, num_classes).
         """
 
+    @abstractmethod
+    def thin(self) -> Space:
+        """Return the space whose networks have the smallest width and depth."""
+
     def twins(self, arch: str) -> str:
         """Return the name of the group that must not straddle a split; by default the key."""
         return self.canonical(arch)
@@ -68,17 +71,18 @@ class Space(ABC):
     def sample(self, n: int, seed: int) -> list[str]:
         """Return `n` different architectures, uniformly at random; the same for the same seed.
 
+        A larger sample with the same seed begins with the smaller one.
+
         Raises
         ------
         FusionError
             When the space has fewer than `n` architectures.
-
         """
         if n > len(self):
             raise FusionError(f"space {self.name} has {len(self)} architectures, {n} were asked for")
         every = list(self.enumerate())
         rng = np.random.default_rng(seed)
-        return [every[i] for i in rng.choice(len(every), size=n, replace=False)]
+        return [every[i] for i in rng.permutation(len(every))[:n]]
 
     def mutate(self, arch: str, rng: np.random.Generator) -> str:
         """Return one neighbour of `arch`, drawn uniformly with `rng`."""
@@ -93,7 +97,6 @@ def make_space(name: str, settings: dict[str, Any] | None = None) -> Space:
     ------
     FusionError
         For an unknown name or a setting that the space does not have.
-
     """
     cls = SPACES[name]
     try:

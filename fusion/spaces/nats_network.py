@@ -63,8 +63,8 @@ class ResidualReduction(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        residual: Tensor = self.downsample(x)
-        return residual + self.conv_b(self.conv_a(x))
+        out: Tensor = self.downsample(x) + self.conv_b(self.conv_a(x))
+        return out
 
 
 class CellNetwork(nn.Module):

@@ -45,7 +45,6 @@ def parse(arch: str) -> Cell:
     ------
     InvalidArchitecture
         When the string is not one of the 15,625.
-
     """
     match = _PATTERN.fullmatch(arch) if isinstance(arch, str) else None
     if match is None:
@@ -180,7 +179,6 @@ class NatsTss(Space):
         Output channels of the stem; the three stages have 1, 2 and 4 times as many.
     cells : int
         Cells per stage (N).
-
     """
 
     name = "nats-tss"
@@ -198,13 +196,16 @@ class NatsTss(Space):
         return {"channels": self.channels, "cells": self.cells}
 
     def __len__(self) -> int:
-        return len(OPERATIONS) ** len(EDGES)
+        return int(len(OPERATIONS) ** len(EDGES))
 
     def enumerate(self) -> Iterator[str]:
         return iter(_official_order())
 
     def canonical(self, arch: str) -> str:
         return _representatives()[expression(parse(arch))]
+
+    def thin(self) -> NatsTss:
+        return NatsTss(channels=1, cells=1)
 
     def twins(self, arch: str) -> str:
         """Return a group that joins all cells equal up to weight sharing (4,930 groups).

@@ -1,0 +1,139 @@
+"""Metrics of many methods on the same test parts, with bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from fusion.evaluation.metrics import METRICS
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+Interval = dict[str, float | None]
+Samples = dict[str, dict[str, Array]]
+"""Method -> metric -> one value per split or replicate."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the methods say about the test part of one split.
+
+    Attributes
+    ----------
+    measured : ndarray, shape (test architectures,)
+        Measured accuracies.
+    groups : ndarray of int, shape (test architectures,)
+        Equal numbers are isomorphic twins.
+    ranking : dict of str to ndarray, shape (test architectures,)
+        Each method's score, higher is better; judged by every metric but RMSE.
+    fitted : dict of str to ndarray, shape (test architectures,)
+        Each method's prediction in the units of the accuracy; judged by RMSE.
+
+    """
+
+    measured: Array
+    groups: Indices
+    ranking: dict[str, Array]
+    fitted: dict[str, Array]
+
+
+def scores_per_split(outcomes: list[Outcome]) -> Samples:
+    """Return every metric of every method on the whole test part of each split."""
+    return _collect(_score(outcome, np.arange(len(outcome.measured))) for outcome in outcomes)
+
+
+def scores_per_replicate(
+    outcomes: list[Outcome], replicates: int, rng: np.random.Generator, progress: bool = False
+) -> Samples:
+    """Return every metric of every method on each bootstrap replicate.
+
+    A replicate takes one of the splits at random and draws as many groups as its test part has from
+    that test part, with replacement. All methods see the same replicates, so differences between
+    them are paired.
+
+    Parameters
+    ----------
+    outcomes : list of Outcome
+        One per split, all of the same methods.
+    replicates : int
+        How many.
+    rng : numpy.random.Generator
+        Source of the draws.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    dict of str to dict of str to ndarray, shape (replicates,)
+        Method -> metric -> values; NaN where undefined.
+
+    """
+    draws = [_rows_by_group(outcome.groups) for outcome in outcomes]
+
+    def replicate() -> dict[str, dict[str, float]]:
+        chosen = int(rng.integers(len(outcomes)))
+        return _score(outcomes[chosen], draws[chosen](rng))
+
+    bar = tqdm(range(replicates), desc="bootstrap", leave=False, disable=not progress)
+    return _collect(replicate() for _ in bar)
+
+
+def interval(per_split: Array, per_replicate: Array) -> Interval:
+    """Return the mean over splits and the 2.5 and 97.5 percentiles over replicates.
+
+    Undefined values are left out; None where none is defined.
+    """
+    defined = per_split[np.isfinite(per_split)]
+    return {"mean": float(defined.mean()) if len(defined) else None, **percentiles(per_replicate)}
+
+
+def percentiles(values: Array) -> Interval:
+    """Return the 2.5 (`low`) and 97.5 (`high`) percentiles of the defined values, None without any."""
+    defined = values[np.isfinite(values)]
+    if not len(defined):
+        return {"low": None, "high": None}
+    low, high = np.percentile(defined, [2.5, 97.5])
+    return {"low": float(low), "high": float(high)}
+
+
+def _score(outcome: Outcome, rows: Indices) -> dict[str, dict[str, float]]:
+    measured = outcome.measured[rows]
+    return {
+        method: {
+            name: metric.function(
+                measured, (outcome.fitted if name == "rmse" else outcome.ranking)[method][rows]
+            )
+            for name, metric in METRICS.items()
+        }
+        for method in outcome.ranking
+    }
+
+
+def _collect(scores: Iterable[dict[str, dict[str, float]]]) -> Samples:
+    rows = list(scores)
+    if not rows:
+        return {}
+    return {
+        method: {name: np.array([row[method][name] for row in rows]) for name in METRICS}
+        for method in rows[0]
+    }
+
+
+def _rows_by_group(groups: Indices) -> Callable[[np.random.Generator], Indices]:
+    """Return a function that draws groups with replacement and gives their rows."""
+    order = np.argsort(groups, kind="stable")
+    _, start, size = np.unique(groups[order], return_index=True, return_counts=True)
+
+    def draw(rng: np.random.Generator) -> Indices:
+        drawn = rng.integers(len(start), size=len(start))
+        sizes = size[drawn]
+        # position within its group of each row to be taken
+        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        rows: Indices = order[np.repeat(start[drawn], sizes) + within]
+        return rows
+
+    return draw

@@ -1,0 +1,319 @@
+"""How faithful predictions are: each metric is a function (measured, predicted) -> float."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from math import comb
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special, stats
+
+from fusion.errors import FusionError
+
+Array = NDArray[np.float64]
+
+K = 10
+"""How many architectures `precision_at_10` and `regret_at_10` look at."""
+
+
+def plcc(measured: ArrayLike, predicted: ArrayLike) -> float:
+    """Pearson's linear correlation coefficient, in [-1, 1].
+
+    Parameters
+    ----------
+    measured, predicted : array-like, shape (architectures,)
+        Accuracies and predictions, in any units.
+
+    Returns
+    -------
+    float
+        NaN when either is constant, holds a non-finite value or has fewer than two entries.
+
+    Raises
+    ------
+    FusionError
+        When the lengths differ.
+
+    Notes
+    -----
+    cov(y, p) / (sd(y) sd(p)).
+
+    """
+    y, p = _pair(measured, predicted)
+    return _pearson(y, p) if _vary(y, p) else np.nan
+
+
+def rmse(measured: ArrayLike, predicted: ArrayLike) -> float:
+    """Root mean squared error, in the units of the measured accuracy.
+
+    Parameters, returns and errors as for `plcc`, but defined for constant input and for one entry.
+
+    Notes
+    -----
+    sqrt(mean((y - p)^2)).
+
+    """
+    y, p = _pair(measured, predicted)
+    return float(np.sqrt(np.mean((y - p) ** 2))) if _finite(y, p) else np.nan
+
+
+def srocc(measured: ArrayLike, predicted: ArrayLike) -> float:
+    """Spearman's rank-order correlation coefficient, in [-1, 1].
+
+    Parameters, returns and errors as for `plcc`.
+
+    Notes
+    -----
+    Pearson's correlation of the ranks; ties share their mean rank.
+
+    """
+    y, p = _pair(measured, predicted)
+    return _pearson(stats.rankdata(y), stats.rankdata(p)) if _vary(y, p) else np.nan
+
+
+def krocc(measured: ArrayLike, predicted: ArrayLike) -> float:
+    """Kendall's rank-order correlation coefficient, in [-1, 1].
+
+    Parameters, returns and errors as for `plcc`.
+
+    Notes
+    -----
+    tau-b: (concordant - discordant) / sqrt((pairs - ties in y) (pairs - ties in p)).
+
+    """
+    y, p = _pair(measured, predicted)
+    return float(stats.kendalltau(y, p).statistic) if _vary(y, p) else np.nan
+
+
+def ndcg(measured: ArrayLike, predicted: ArrayLike) -> float:
+    """Normalised discounted cumulative gain over all architectures, in [0, 1].
+
+    Parameters and errors as for `plcc`. NaN when `measured` is constant or anything is not finite.
+
+    Notes
+    -----
+    The gain of an architecture is its measured accuracy scaled to 0 (worst) .. 1 (best); DCG is
+    sum(gain / log2(1 + position)) with positions by descending prediction, divided by the DCG of
+    the perfect order. Tied predictions share the mean discount of their positions
+    (McSherry and Najork, 2008).
+
+    """
+    y, p = _pair(measured, predicted)
+    if not _finite(y, p) or np.ptp(y) == 0:
+        return np.nan
+    gain = (y - y.min()) / np.ptp(y)
+    discount = 1 / np.log2(np.arange(2, len(y) + 2))
+    _, place, count = np.unique(-p, return_inverse=True, return_counts=True)
+    shared = np.add.reduceat(discount, np.cumsum(count) - count) / count
+    return float(gain @ shared[place] / (np.sort(gain)[::-1] @ discount))
+
+
+def precision_at_k(measured: ArrayLike, predicted: ArrayLike, k: int = K) -> float:
+    """Share of the `k` architectures with the highest prediction that are among the `k` best.
+
+    Parameters
+    ----------
+    measured, predicted : array-like, shape (architectures,)
+        Accuracies and predictions.
+    k : int
+        How many to take.
+
+    Returns
+    -------
+    float
+        In [0, 1]. NaN when there are fewer than `k` architectures, `measured` is constant or
+        anything is not finite.
+
+    Notes
+    -----
+    Among the `k` best is what measured at least as much as the `k`-th best. Where tied predictions
+    straddle the `k`-th place, this is the expected value over the orders of the tied ones.
+
+    """
+    y, p = _pair(measured, predicted)
+    if not _finite(y, p) or not 1 <= k <= len(y) or np.ptp(y) == 0:
+        return np.nan
+    good = y >= _kth_highest(y, k)
+    above, tied, open_places = _top(p, k)
+    return float((good[above].sum() + open_places * good[tied].mean()) / k)
+
+
+def regret_at_k(measured: ArrayLike, predicted: ArrayLike, k: int = K) -> float:
+    """Best measured accuracy minus the best among the `k` architectures with the highest prediction.
+
+    Parameters as for `precision_at_k`.
+
+    Returns
+    -------
+    float
+        0 or more, in the units of `measured`. NaN when there are fewer than `k` architectures or
+        anything is not finite.
+
+    Notes
+    -----
+    Where tied predictions straddle the `k`-th place, this is the expected value over the orders of
+    the tied ones.
+
+    """
+    y, p = _pair(measured, predicted)
+    if not _finite(y, p) or not 1 <= k <= len(y):
+        return np.nan
+    above, tied, r = _top(p, k)
+    candidates = np.sort(y[tied])
+    t = len(candidates)
+    # P(the best of r out of t is the i-th smallest) = C(i-1, r-1) / C(t, r), i = r .. t
+    i = np.arange(r, t + 1)
+    probability = np.exp(_log_comb(i - 1, r - 1) - _log_comb(np.array(t), r))
+    best = np.maximum(candidates[r - 1 :], y[above].max(initial=-np.inf))
+    # the sum is over the regrets, so that a regret of zero comes out as exactly zero
+    return float(probability @ (y.max() - best))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One way of judging predictions.
+
+    Attributes
+    ----------
+    function : callable
+        (measured, predicted) -> float, NaN when undefined.
+    higher_is_better : bool
+        False for errors and regrets.
+    formula : str
+        The definition in one line.
+
+    """
+
+    function: Callable[[ArrayLike, ArrayLike], float]
+    higher_is_better: bool
+    formula: str
+
+
+METRICS: dict[str, Metric] = {
+    "plcc": Metric(plcc, True, "Pearson's linear correlation"),
+    "rmse": Metric(rmse, False, "sqrt(mean((measured - predicted)^2))"),
+    "srocc": Metric(srocc, True, "Spearman's rank correlation, mean ranks for ties"),
+    "krocc": Metric(krocc, True, "Kendall's rank correlation, tau-b"),
+    "ndcg": Metric(
+        ndcg, True, "sum(gain / log2(1 + position)) / its maximum, gain = accuracy scaled to 0..1"
+    ),
+    f"precision_at_{K}": Metric(
+        partial(precision_at_k, k=K), True, f"share of the {K} highest predicted among the {K} best measured"
+    ),
+    f"regret_at_{K}": Metric(
+        partial(regret_at_k, k=K), False, f"best measured - best measured among the {K} highest predicted"
+    ),
+}
+
+
+def split_half_reliability(scores: ArrayLike, draws: int = 200) -> float:
+    """How far repeating an indicator with other seeds ranks the architectures the same way.
+
+    Parameters
+    ----------
+    scores : array-like, shape (architectures, seeds)
+        One value per architecture and seed. Architectures with a non-finite value are left out.
+    draws : int
+        When there are more ways than this of splitting the seeds, so many random ones are used
+        (always the same).
+
+    Returns
+    -------
+    float
+        Reliability of the mean over all seeds, at most 1. NaN with fewer than two seeds, fewer than
+        two architectures or constant halves.
+
+    Raises
+    ------
+    FusionError
+        When `scores` is not two-dimensional.
+
+    Notes
+    -----
+    The seeds are split into two halves of h = floor(seeds / 2) (an odd seed is left out, another in
+    each way). r is the mean over the ways of Spearman's correlation between the halves' means.
+    Spearman-Brown (1910): k r / (1 + (k - 1) r), k = seeds / h. A negative r says that
+    the seeds do not agree at all, has no such correction and is returned as it is.
+
+    """
+    table = np.asarray(scores, dtype=float)
+    if table.ndim != 2:
+        raise FusionError(
+            f"scores have shape {table.shape}; give one row per architecture, one column per seed"
+        )
+    table = table[np.isfinite(table).all(axis=1)]
+    seeds = table.shape[1]
+    half = seeds // 2
+    if half == 0 or len(table) < 2:
+        return np.nan
+    r = float(np.mean([_half_correlation(table, first, second) for first, second in _halves(seeds, draws)]))
+    k = seeds / half
+    return k * r / (1 + (k - 1) * r) if r > 0 else r
+
+
+def _halves(seeds: int, draws: int) -> list[tuple[list[int], list[int]]]:
+    """Return the ways of choosing two disjoint halves, each way once, or `draws` random ones."""
+    half = seeds // 2
+    if comb(seeds, half) * comb(seeds - half, half) // 2 <= draws:
+        return [
+            (list(first), list(second))
+            for first in combinations(range(seeds), half)
+            for second in combinations(sorted(set(range(seeds)) - set(first)), half)
+            if first < second
+        ]
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(seeds).tolist() for _ in range(draws)]
+    return [(order[:half], order[half : 2 * half]) for order in orders]
+
+
+def _half_correlation(table: Array, first: list[int], second: list[int]) -> float:
+    return srocc(table[:, first].mean(axis=1), table[:, second].mean(axis=1))
+
+
+def _pair(measured: ArrayLike, predicted: ArrayLike) -> tuple[Array, Array]:
+    y = np.asarray(measured, dtype=float).ravel()
+    p = np.asarray(predicted, dtype=float).ravel()
+    if len(y) != len(p):
+        raise FusionError(f"{len(y)} measured accuracies but {len(p)} predictions; give one for each")
+    return y, p
+
+
+def _finite(y: Array, p: Array) -> bool:
+    return len(y) > 0 and bool(np.isfinite(y).all() and np.isfinite(p).all())
+
+
+def _vary(y: Array, p: Array) -> bool:
+    return _finite(y, p) and y.min() < y.max() and p.min() < p.max()
+
+
+def _pearson(y: Array, p: Array) -> float:
+    y, p = _centred(y), _centred(p)
+    return float(np.clip(y @ p / np.sqrt((y @ y) * (p @ p)), -1, 1))
+
+
+def _centred(x: Array) -> Array:
+    # scaled before anything is squared: indicators reach 1e300
+    x = x / np.abs(x).max()
+    x = x - x.mean()
+    deviation: Array = x / np.abs(x).max()
+    return deviation
+
+
+def _kth_highest(x: Array, k: int) -> float:
+    return float(np.partition(x, len(x) - k)[len(x) - k])
+
+
+def _top(p: Array, k: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int]:
+    """Return who is surely among the k highest, who is tied for the rest, and how many of those."""
+    threshold = _kth_highest(p, k)
+    above = p > threshold
+    return above, p == threshold, k - int(above.sum())
+
+
+def _log_comb(n: NDArray[np.int_], k: int) -> Array:
+    result: Array = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+    return result

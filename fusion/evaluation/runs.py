@@ -1,0 +1,166 @@
+"""All methods on all splits of one training size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.isotonic import IsotonicRegression
+from tqdm import tqdm
+
+from fusion.errors import FusionError
+from fusion.evaluation.intervals import (
+    Array,
+    Indices,
+    Outcome,
+    Samples,
+    scores_per_replicate,
+    scores_per_split,
+)
+from fusion.evaluation.splits import split
+from fusion.seeding import derive_seed
+
+Models = Mapping[str, Callable[[], Any]]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Checked input in one order of rows and columns.
+
+    Attributes
+    ----------
+    values : DataFrame, shape (architectures, indicators)
+        Raw indicator values, NaN where undefined.
+    signed : DataFrame, shape (architectures, indicators)
+        The same, negated where lower is better.
+    measured : ndarray, shape (architectures,)
+        Accuracies.
+    groups : ndarray of int, shape (architectures,)
+        Equal numbers are twins; 0 to the number of groups minus 1.
+
+    """
+
+    values: pd.DataFrame
+    signed: pd.DataFrame
+    measured: Array
+    groups: Indices
+
+
+@dataclass
+class Run:
+    """What came out for one training size.
+
+    Attributes
+    ----------
+    test_sizes : list of int
+        Size of each split's test part.
+    points, replicates : dict of str to dict of str to ndarray
+        Method -> metric -> value per split, and per bootstrap replicate.
+    weights : dict of str to list of dict of str to float
+        For each model that has such, the weight of each feature in each split.
+    predictions : list of DataFrame
+        Test predictions of the models, one table per split.
+
+    """
+
+    test_sizes: list[int] = field(default_factory=list)
+    points: Samples = field(default_factory=dict)
+    replicates: Samples = field(default_factory=dict)
+    weights: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    predictions: list[pd.DataFrame] = field(default_factory=list)
+
+
+def run_size(
+    data: Data,
+    models: Models,
+    size: int,
+    *,
+    splits: int,
+    bootstrap: int,
+    seed: int,
+    use_pool: bool,
+    indicators: bool,
+    progress: bool,
+) -> Run:
+    """Fit and judge all models, and with `indicators` each indicator, on `splits` splits.
+
+    Raises
+    ------
+    FusionError
+        When `size` leaves too few for testing or a model predicts what is not finite.
+
+    """
+    run = Run()
+    outcomes = []
+    for number in tqdm(range(splits), desc=f"fit on {size}", leave=False, disable=not progress):
+        train, test = split(data.groups, size, derive_seed(seed, number))
+        fitted: dict[str, Array] = {}
+        for name, make in models.items():
+            model = make()
+            fitted[name] = _fit_predict(name, model, data.values, data.measured, train, test, use_pool)
+            if weights := _weights(model):
+                run.weights.setdefault(name, []).append(weights)
+        measured = data.measured[test]
+        run.predictions.append(
+            pd.DataFrame(
+                {
+                    "arch": data.values.index[test],
+                    "split": number,
+                    "set": "test",
+                    "measured": measured,
+                    **fitted,
+                }
+            )
+        )
+        ranking = dict(fitted)
+        for name in data.signed.columns if indicators else []:
+            signed = data.signed[name].to_numpy()
+            ranking[name], fitted[name] = _single_indicator(signed, data.measured, train, test)
+        outcomes.append(Outcome(measured, data.groups[test], ranking, fitted))
+    rng = np.random.default_rng(derive_seed(seed, "bootstrap", size))
+    run.test_sizes = [len(outcome.measured) for outcome in outcomes]
+    run.points = scores_per_split(outcomes)
+    run.replicates = scores_per_replicate(outcomes, bootstrap, rng, progress)
+    return run
+
+
+def _fit_predict(
+    name: str,
+    model: Any,
+    values: pd.DataFrame,
+    measured: Array,
+    train: Indices,
+    test: Indices,
+    use_pool: bool,
+) -> Array:
+    pool = {"pool": values} if use_pool and getattr(model, "uses_pool", False) else {}
+    model.fit(values.iloc[train], measured[train], **pool)
+    predicted = np.asarray(model.predict(values.iloc[test]), dtype=float).ravel()
+    if len(predicted) != len(test) or not np.isfinite(predicted).all():
+        raise FusionError(
+            f"model {name!r}, trained on {len(train)}, did not predict a finite number for each "
+            "architecture; check its settings or leave it out"
+        )
+    return predicted
+
+
+def _single_indicator(signed: Array, measured: Array, train: Indices, test: Indices) -> tuple[Array, Array]:
+    """Return an indicator's score and its accuracy by isotonic regression, on the test part."""
+    known = signed[train][np.isfinite(signed[train])]
+    if not len(known):  # says nothing: all architectures alike
+        return np.zeros(len(test)), np.full(len(test), measured[train].mean())
+    filled = np.where(np.isfinite(signed), signed, known.min())
+    mapping = IsotonicRegression(increasing=True, out_of_bounds="clip")
+    mapping.fit(filled[train], measured[train])
+    return filled[test], mapping.predict(filled[test])
+
+
+def _weights(model: Any) -> dict[str, float]:
+    """Return the weight of each feature; nothing when the model has no such weights."""
+    names, weights = getattr(model, "feature_names_in_", None), getattr(model, "coef_", None)
+    if names is None or weights is None or np.size(weights) != len(names):
+        return {}
+    return {str(name): float(weight) for name, weight in zip(names, np.ravel(weights), strict=True)}

@@ -1,0 +1,231 @@
+"""The indicator table: extraction into it, and reading it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from fusion.errors import FusionError
+from fusion.extraction.planner import OK, compute
+from fusion.extraction.runner import Row, run_tasks
+from fusion.extraction.store import PartStore, read_meta, read_rows, write_atomic
+from fusion.images.base import Batch
+from fusion.indicators.base import INDICATORS
+from fusion.probes.base import Subject
+from fusion.provenance import hardware, library_versions
+from fusion.seeding import derive_seed, seeded
+from fusion.spaces.base import Space
+
+KEYS = ["key", "indicator", "repeat"]
+
+
+def pick_device(name: str) -> str:
+    """Return the torch device for `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises
+    ------
+    FusionError
+        When the name is none of these, or the machine has no such device.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise FusionError(f"device {name!r} is not auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise FusionError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices")
+    return name
+
+
+@dataclass(frozen=True)
+class _Task:
+    key: str
+    repeat: int
+    indicators: tuple[str, ...]
+
+
+def _build(space: Space, key: str, seed: int, in_channels: int, num_classes: int) -> nn.Module:
+    with seeded(seed):
+        return space.build(key, in_channels=in_channels, num_classes=num_classes)
+
+
+def make_subject(space: Space, key: str, batch: Batch, *, seed: int, repeat: int) -> Subject:
+    """Return the network of `key`, initialised for this repeat, with the batch on its device."""
+    build: Callable[[Space, int], Callable[[], nn.Module]] = lambda where, channels: partial(  # noqa: E731
+        _build, where, key, derive_seed("init", seed, key, repeat), channels, batch.num_classes
+    )
+    return Subject(
+        build(space, batch.x.shape[1]),
+        batch,
+        seed=derive_seed("probe", seed, repeat),
+        build_thin=build(space.thin(), 1),
+    )
+
+
+def _extract(task: _Task, *, space: Space, batch: Batch, seed: int, device: str) -> list[Row]:
+    subject = make_subject(space, task.key, batch.to(device), seed=seed, repeat=task.repeat)
+    return [
+        {
+            "key": task.key,
+            "indicator": value.indicator,
+            "repeat": task.repeat,
+            "value": value.value,
+            "status": value.status,
+            "seconds": value.seconds,
+        }
+        for value in compute(task.indicators, subject)
+    ]
+
+
+def extract(
+    space: Space,
+    archs: Sequence[str],
+    batch: Batch,
+    indicators: Sequence[str],
+    out: Path,
+    *,
+    images: str = "",
+    repeats: int = 1,
+    seed: int = 0,
+    device: str = "cpu",
+    workers: int = 1,
+) -> pd.DataFrame:
+    """Compute what the table at `out` does not have yet, and return it for `archs`.
+
+    Architectures that share a key are computed once. A value depends on key, repeat, batch, seed
+    and device type, not on workers, order, or what else was computed. Killed at any moment, it
+    goes on where it was.
+
+    Parameters
+    ----------
+    space : Space
+    archs : sequence of str
+        Architectures of the space.
+    batch : Batch
+        On the CPU.
+    indicators : sequence of str
+        Names; see `fusion.indicators.select`.
+    out : Path
+        Folder of the table; made when missing.
+    images : str
+        Name of the images, for the metadata.
+    repeats, seed : int
+        Initialisations per architecture, and the seed from which all of them derive.
+    device : str
+        `cpu`, `cuda` or `cuda:N`.
+    workers : int
+        Processes.
+
+    Returns
+    -------
+    DataFrame
+        Index: the keys of `archs` in their order, each once; columns: indicators, mean over
+        repeats, NaN where undefined.
+
+    Raises
+    ------
+    InvalidArchitecture
+        Before any computation, when one of `archs` is not of the space.
+    FusionError
+        When `out` holds a table of other settings, is broken, or cannot be written.
+    """
+    keys = list(dict.fromkeys(space.canonical(arch) for arch in archs))
+    meta = {
+        "kind": "indicators",
+        "space": space.name,
+        "space_settings": space.settings,
+        "images": images,
+        "batch_digest": batch.digest,
+        "batch_size": len(batch.y),
+        "seed": seed,
+        "device": torch.device(device).type,
+    }
+    provenance = {"libraries": library_versions(), "hardware": hardware(torch.device(device))}
+    store = PartStore(out, KEYS, meta, provenance)
+    _check_versions(out, indicators)
+    rows = store.read()
+    done = set(zip(rows["key"], rows["indicator"], rows["repeat"], strict=True)) if len(rows) else set()
+    tasks = [
+        _Task(key, repeat, missing)
+        for repeat in range(repeats)
+        for key in keys
+        if (missing := tuple(name for name in indicators if (key, name, repeat) not in done))
+    ]
+    if tasks:
+        work = partial(_extract, space=space, batch=batch, seed=seed, device=device)
+        run_tasks(work, tasks, store, workers=workers, description="extract")
+    store.compact()
+    return read_table(out).reindex(index=keys, columns=list(indicators))
+
+
+def _check_versions(path: Path, indicators: Sequence[str]) -> None:
+    """Refuse to add to values of another version of an indicator; note the versions in use."""
+    meta = read_meta(path)
+    known: dict[str, int] = meta.get("indicator_versions", {})
+    current = {name: INDICATORS[name].version for name in indicators}
+    if changed := [name for name, version in current.items() if known.get(name, version) != version]:
+        raise FusionError(
+            f"{path}: holds {', '.join(changed)} of another version; extract into another folder"
+        )
+    if current.keys() - known.keys():
+        meta["indicator_versions"] = {**known, **current}
+        write_atomic(path / "meta.json", json.dumps(meta, indent=1, sort_keys=True).encode())
+
+
+def read_table(path: Path | str, *, spread: bool = False) -> pd.DataFrame:
+    """Return the indicator table at `path`, wide.
+
+    Parameters
+    ----------
+    path : path
+        Folder that `extract` wrote.
+    spread : bool
+        Return the standard deviation over repeats instead of the mean.
+
+    Returns
+    -------
+    DataFrame
+        Index: `key`; columns: indicators; NaN where a value is undefined in all repeats.
+
+    Raises
+    ------
+    FusionError
+        When there is no table, or a part of it is truncated.
+    """
+    path = Path(path)
+    if (kind := read_meta(path).get("kind")) != "indicators":
+        raise FusionError(f"{path}: holds {kind}, not indicators")
+    rows = read_rows(path, KEYS)
+    if rows.empty:
+        raise FusionError(f"{path}: the table has no rows yet")
+    rows["value"] = rows["value"].astype("float64")
+    groups = rows.groupby(["key", "indicator"], sort=True)["value"]
+    wide = (groups.std() if spread else groups.mean()).unstack("indicator")
+    order = [name for name in INDICATORS if name in wide] + [n for n in wide if n not in INDICATORS]
+    return wide[order].rename_axis(columns=None)
+
+
+def undefined(path: Path) -> pd.DataFrame:
+    """Return the rows of the table at `path` that have no value: key, indicator, repeat, status."""
+    rows = read_rows(path, KEYS)
+    return rows.loc[rows["status"] != OK, [*KEYS, "status"]].reset_index(drop=True)
+
+
+def table_settings(path: Path) -> dict[str, Any]:
+    """Return the metadata of the table at `path` without provenance."""
+    return {name: value for name, value in read_meta(path).items() if name != "provenance"}
+
+
+def default_workers() -> int:
+    """Return the number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

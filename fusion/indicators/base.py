@@ -1,0 +1,137 @@
+"""What an indicator is: a pure function of observations, and what users must know about it."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fusion.errors import FusionError
+from fusion.probes.base import COSTS, Observations, Undefined, provider
+from fusion.registry import Registry
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """A registered indicator.
+
+    Attributes
+    ----------
+    name, summary : str
+        As in tables; the first line of the function's docstring.
+    formula, source : str
+        In plain text; the paper.
+    higher_is_better : bool
+        Direction in which the source expects better architectures.
+    assumes : str
+        Batch normalisation mode, labels, initialisation: on what the value depends.
+    needs : tuple of str
+        Observations, from the function's parameter names.
+    cost : str
+        The highest cost class among the observations, one of `fusion.probes.COSTS`.
+    version : int
+        Raised when the same inputs give another value than before.
+    function : callable
+        Observations -> float; raises Undefined with a reason where there is no value.
+    """
+
+    name: str
+    summary: str
+    formula: str
+    source: str
+    higher_is_better: bool
+    assumes: str
+    needs: tuple[str, ...]
+    cost: str
+    version: int
+    function: Callable[..., float]
+
+    def __call__(self, observations: Observations) -> float:
+        """Return the value.
+
+        Raises
+        ------
+        Undefined
+            When an observation is undefined, or the value is, or it is not a finite number.
+        """
+        for name in self.needs:
+            if isinstance(observations[name], Undefined):
+                raise observations[name]
+        value = float(self.function(**{name: observations[name] for name in self.needs}))
+        if not math.isfinite(value):
+            raise Undefined(f"value is {value}")
+        return value
+
+    def describe(self) -> dict[str, Any]:
+        """Return everything but the function, as JSON values."""
+        return {
+            "name": self.name,
+            "summary": self.summary,
+            "formula": self.formula,
+            "source": self.source,
+            "higher_is_better": self.higher_is_better,
+            "cost": self.cost,
+            "assumes": self.assumes,
+            "needs": list(self.needs),
+            "version": self.version,
+        }
+
+
+INDICATORS: Registry[Indicator] = Registry("indicator")
+
+# The four of the Fusion Indicator, and everything.
+PRESETS = ("fi", "all")
+FI = ("cj", "os", "nlr", "cnntk")
+
+
+def indicator(
+    *, formula: str, source: str, higher_is_better: bool, assumes: str, version: int = 1
+) -> Callable[[Callable[..., float]], Callable[..., float]]:
+    """Return a decorator that registers a function as the indicator of its name.
+
+    The function's parameters are the names of the observations that it needs.
+
+    Raises
+    ------
+    KeyError
+        When no probe gives one of the observations.
+    """
+
+    def decorate(function: Callable[..., float]) -> Callable[..., float]:
+        needs = tuple(inspect.signature(function).parameters)
+        cost = max((provider(name).provides[name] for name in needs), key=COSTS.index)
+        name = function.__name__
+        summary = (function.__doc__ or "").strip().splitlines()[0]
+        INDICATORS.add(
+            name,
+            Indicator(
+                name, summary, formula, source, higher_is_better, assumes, needs, cost, version, function
+            ),
+        )
+        return function
+
+    return decorate
+
+
+def select(names: str | Sequence[str]) -> list[str]:
+    """Return indicator names from a preset, a comma-separated list, or a sequence.
+
+    Raises
+    ------
+    FusionError
+        For an unknown name, or none at all.
+    """
+    wanted = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+    chosen: list[str] = []
+    for name in filter(None, wanted):
+        if name == "all":
+            chosen += INDICATORS
+        elif name == "fi":
+            chosen += FI
+        else:
+            chosen.append(INDICATORS[name].name)
+    if not chosen:
+        raise FusionError(f"no indicator chosen; name some, or a preset: {', '.join(PRESETS)}")
+    return list(dict.fromkeys(chosen))

@@ -1,0 +1,25 @@
+"""Indicators of the empirical neural tangent kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from fusion.indicators.base import indicator
+from fusion.probes.base import Undefined
+
+
+@indicator(
+    formula="lambda_max / lambda_min of Theta = G G^T, G per-sample gradients of summed logits",
+    source="Chen et al., TE-NAS, ICLR 2021, arXiv:2102.11535; the CNNTK of FI",
+    higher_is_better=False,
+    assumes="batch statistics held constant, Kaiming fan-out initialisation (values vary much between "
+    "initialisations: use repeats), no labels",
+)
+def cnntk(tangent_kernel: Tensor) -> float:
+    """Condition number of the neural tangent kernel: how evenly gradient descent learns samples."""
+    eigenvalues = np.linalg.eigvalsh(tangent_kernel.numpy())
+    # below this an eigenvalue is rounding, not signal: gradients are float32
+    if eigenvalues[0] <= eigenvalues[-1] * np.finfo(np.float32).eps:
+        raise Undefined("the tangent kernel is singular")
+    return float(eigenvalues[-1] / eigenvalues[0])

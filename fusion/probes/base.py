@@ -1,0 +1,143 @@
+"""What a probe is, what it looks at, and how a network is left as it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+
+from fusion.images.base import Batch
+from fusion.registry import Registry
+
+Observations: TypeAlias = dict[str, Any]
+
+
+class Undefined(Exception):
+    """A value does not exist for this network; the message is its status in the table."""
+
+
+@dataclass
+class Subject:
+    """One untrained network with one batch.
+
+    Attributes
+    ----------
+    build : callable
+        Returns the network; called at most once. It must not depend on global random state.
+    batch : Batch
+        Images and labels, on the device of the passes.
+    seed : int
+        From which probes derive what is random in them (noise, patches); the same for all
+        architectures, so that it does not add to the differences between them.
+    build_thin : callable or None
+        Returns the same architecture at its smallest width and depth for one-channel images;
+        None for a network that belongs to no space.
+    """
+
+    build: Callable[[], nn.Module]
+    batch: Batch
+    seed: int = 0
+    build_thin: Callable[[], nn.Module] | None = None
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network, on the device of the batch."""
+        return self.build().to(self.batch.x.device)
+
+    @cached_property
+    def thin_network(self) -> nn.Module:
+        """The thin network; raises Undefined where there is none."""
+        if self.build_thin is None:
+            raise Undefined("needs a thin version of the network, which only a search space has")
+        return self.build_thin().to(self.batch.x.device)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One kind of pass.
+
+    Attributes
+    ----------
+    name, summary : str
+        What it is called and what it does to the network.
+    provides : dict of str to str
+        Observations that it can give, each with its cost class (one of `COSTS`).
+    run : callable
+        (subject, wanted observations) -> observations. Raises Undefined where none exist.
+    """
+
+    name: str
+    summary: str
+    provides: dict[str, str]
+    run: Callable[[Subject, frozenset[str]], Observations]
+
+
+# From no pass at all, over one forward and one backward pass, to more than that.
+COSTS = ("structure", "forward", "backward", "passes")
+
+PROBES: Registry[Probe] = Registry("probe")
+
+
+def probe(**provides: str) -> Callable[[Callable[[Subject, frozenset[str]], Observations]], Probe]:
+    """Return a decorator that registers a function as the probe of its name.
+
+    Parameters
+    ----------
+    **provides : str
+        Observation = cost class. The first line of the function's docstring is the summary.
+
+    Raises
+    ------
+    ValueError
+        When another probe gives one of the observations, or a cost class is not known.
+    """
+
+    def decorate(function: Callable[[Subject, frozenset[str]], Observations]) -> Probe:
+        name = function.__name__
+        if unknown := set(provides.values()) - set(COSTS):
+            raise ValueError(f"probe {name}: unknown cost class {', '.join(unknown)}")
+        for other in PROBES:
+            if shared := PROBES[other].provides.keys() & provides.keys():
+                raise ValueError(f"probe {name}: {', '.join(shared)} comes from probe {other} already")
+        summary = (function.__doc__ or "").strip().splitlines()[0]
+        return PROBES.add(name, Probe(name, summary, provides, function))
+
+    return decorate
+
+
+def provider(observation: str) -> Probe:
+    """Return the probe that gives `observation`; raises KeyError when none does."""
+    for name in PROBES:
+        if observation in PROBES[name].provides:
+            return PROBES[name]
+    raise KeyError(observation)
+
+
+@contextmanager
+def preserved(network: nn.Module, *, weights: bool = False) -> Iterator[None]:
+    """Run the block, then restore buffers, gradients, modes and `requires_grad`, also on errors.
+
+    With `weights`, the values of the parameters too.
+    """
+    values = [p.detach().clone() for p in network.parameters()] if weights else []
+    buffers = {name: buffer.detach().clone() for name, buffer in network.named_buffers()}
+    parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, buffer in network.named_buffers():
+                buffer.copy_(buffers[name])
+            for parameter, value in zip(network.parameters(), values, strict=weights):
+                parameter.copy_(value)
+        for parameter, requires_grad, grad in parameters:
+            parameter.requires_grad_(requires_grad)
+            parameter.grad = grad
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,202 @@
+"""The empirical tangent kernel, from one backward pass, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
+
+from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
+from fusion.seeding import derive_seed
+
+# gradient of one sample's output with respect to the weights: (inputs, output gradients) -> (batch, weights)
+PerSample = Callable[[Tensor, Tensor], list[Tensor]]
+
+
+def kaiming_fan_out(network: nn.Module, seed: int) -> None:
+    """Initialise convolutions and linear layers as N(0, 2 / fan_out), biases 0, norms 1 and 0.
+
+    Source: He et al. 2015; TE-NAS (Chen et al., ICLR 2021, arXiv:2102.11535) initialises so.
+    """
+    generator = torch.Generator().manual_seed(derive_seed("kaiming_fan_out", seed))
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            weight = torch.empty_like(module.weight, device="cpu")
+            nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu", generator=generator)
+            module.weight.data.copy_(weight)
+        elif isinstance(module, nn.BatchNorm2d) and module.weight is not None:
+            nn.init.ones_(module.weight)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def freeze_batch_statistics(network: nn.Module) -> list[RemovableHandle]:
+    """Make batch normalisation use the batch's mean and variance, as constants; return the hooks.
+
+    Outputs are those of training mode, but no sample depends on another, so that gradients per
+    sample exist and one backward pass gives all of them.
+    """
+
+    def take(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+        if norm.running_mean is None:
+            raise Undefined("batch normalisation keeps no statistics that could be held constant")
+        variance, mean = torch.var_mean(inputs[0].detach(), (0, 2, 3), correction=0)
+        norm.running_var.copy_(variance)  # type: ignore[operator]
+        norm.running_mean.copy_(mean)  # type: ignore[operator]
+
+    network.eval()
+    return [
+        module.register_forward_pre_hook(take)
+        for module in network.modules()
+        if isinstance(module, nn.BatchNorm2d)
+    ]
+
+
+def _windows(layer: nn.Conv2d, a: Tensor, height: int, width: int) -> list[Tensor]:
+    """Return what the kernel sees: (batch, channels x offsets, positions), in parts of some offsets.
+
+    One product per kernel offset reads the input in place; where there are few positions, one
+    product over all offsets has less overhead. Measured on CPU at the sizes of NAS-Bench-201.
+    """
+    assert not isinstance(layer.padding, str)
+    if height * width <= layer.in_channels:
+        return [functional.unfold(a, layer.kernel_size, layer.dilation, layer.padding, layer.stride)]
+    (down, across), (sy, sx), (dy, dx) = layer.padding, layer.stride, layer.dilation
+    padded = functional.pad(a, (across, across, down, down)) if down or across else a
+    return [
+        padded[:, :, i * dy :: sy, j * dx :: sx][:, :, :height, :width].flatten(2)
+        for i in range(layer.kernel_size[0])
+        for j in range(layer.kernel_size[1])
+    ]
+
+
+def _conv(layer: nn.Conv2d) -> PerSample:
+    def gradients(a: Tensor, g: Tensor) -> list[Tensor]:
+        grouped = g.flatten(2).unflatten(1, (layer.groups, -1))
+        rows = [
+            grouped @ part.unflatten(1, (layer.groups, -1)).transpose(2, 3)
+            for part in _windows(layer, a, g.shape[2], g.shape[3])
+        ]
+        return rows if layer.bias is None else [*rows, g.sum((2, 3))]
+
+    return gradients
+
+
+def _linear(layer: nn.Linear) -> PerSample:
+    def gradients(a: Tensor, g: Tensor) -> list[Tensor]:
+        a, g = a.reshape(len(a), -1, a.shape[-1]), g.reshape(len(g), -1, g.shape[-1])
+        weight = g.transpose(1, 2) @ a
+        return [weight] if layer.bias is None else [weight, g.sum(1)]
+
+    return gradients
+
+
+def _norm(layer: nn.BatchNorm2d) -> PerSample:
+    def gradients(a: Tensor, g: Tensor) -> list[Tensor]:
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        scale = (layer.running_var + layer.eps).rsqrt()
+        normalised = (a - layer.running_mean[:, None, None]) * scale[:, None, None]
+        return [(g * normalised).sum((2, 3)), g.sum((2, 3))]
+
+    return gradients
+
+
+def _per_sample(module: nn.Module) -> PerSample | None:
+    """Return how to get the gradients per sample of a module's own weights; None without any."""
+    if not any(True for _ in module.parameters(recurse=False)):
+        return None
+    if (
+        isinstance(module, nn.Conv2d)
+        and module.padding_mode == "zeros"
+        and not isinstance(module.padding, str)
+    ):
+        return _conv(module)
+    if isinstance(module, nn.Linear):
+        return _linear(module)
+    if isinstance(module, nn.BatchNorm2d):
+        return _norm(module)
+    raise Undefined(f"no gradient per sample of {type(module).__name__}")
+
+
+class _Gram:
+    """Collects the Gram matrix of per-sample gradients during one backward pass."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.total = torch.zeros(len(x), len(x), dtype=torch.float64, device=x.device)
+        self.called: set[nn.Module] = set()
+
+    def watch(self, module: nn.Module, gradients: PerSample) -> RemovableHandle:
+        """Add the inner products of this module's weight gradients when they come by."""
+
+        def on_forward(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+            if module in self.called:
+                raise Undefined(f"{type(module).__name__} is called twice, its weights are shared")
+            self.called.add(module)
+            a = inputs[0].detach()
+
+            def on_backward(g: Tensor) -> None:
+                for rows in gradients(a, g):
+                    flat = rows.flatten(1)
+                    self.total += flat @ flat.T
+
+            output.register_hook(on_backward)
+
+        return module.register_forward_hook(on_forward)
+
+
+def per_sample_gram(network: nn.Module, x: Tensor) -> Tensor:
+    """Return Theta[n, m] = <d(sum of logits of n)/dw, d(sum of logits of m)/dw>, all weights w.
+
+    Parameters
+    ----------
+    network : Module
+        Its buffers change; `preserved` restores them.
+    x : Tensor
+        Images (batch, channels, height, width).
+
+    Returns
+    -------
+    Tensor
+        (batch, batch), float64, on the CPU.
+
+    Raises
+    ------
+    Undefined
+        For a network with weights of another kind, or with a module that is called twice.
+    """
+    per_module = {m: g for m in network.modules() if (g := _per_sample(m)) is not None}
+    gram = _Gram(x)
+    handles = freeze_batch_statistics(network)
+    try:
+        handles += [gram.watch(module, gradients) for module, gradients in per_module.items()]
+        network.requires_grad_(False)
+        x = x.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            torch.autograd.grad(network(x).sum(), x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return gram.total.cpu()
+
+
+@probe(tangent_kernel="passes")
+def tangent_kernel(subject: Subject, wanted: frozenset[str]) -> Observations:
+    """Forward and backward with Kaiming fan-out weights: the tangent kernel.
+
+    Observations
+    ------------
+    tangent_kernel : Tensor (batch, batch), float64
+        Inner products of the samples' gradients of summed logits with respect to all weights.
+        Batch statistics are held constant, which is what makes one backward pass enough; TE-NAS
+        lets gradients flow through them and does one pass per sample.
+    """
+    network = subject.network
+    with preserved(network, weights=True):
+        kaiming_fan_out(network, subject.seed)
+        return {"tangent_kernel": per_sample_gram(network, subject.batch.x)}

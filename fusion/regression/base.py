@@ -1,0 +1,126 @@
+"""What a fusion model is: a scikit-learn regressor from indicators to accuracy that saves without pickle."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fusion.errors import FusionError
+from fusion.regression.columns import Array
+from fusion.regression.transform import IndicatorTransform
+from fusion.registry import Registry
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """What a fitted model learned, in a form that runs no code when read.
+
+    Parameters
+    ----------
+    values : dict
+        JSON values.
+    files : dict of str to str
+        File name -> text, for what has a text format of its own.
+
+    """
+
+    values: dict[str, Any]
+    files: dict[str, str] = field(default_factory=dict)
+
+
+class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
+    """A regressor from indicator values to accuracy.
+
+    `X` is an indicator table, shape (n_architectures, n_indicators): a DataFrame or an array; NaN and
+    infinite values are missing. `y` is the accuracies in percent, shape (n_architectures,), finite.
+
+    A subclass implements `fit`, `predict`, `to_state` and `restore`, and is registered in `MODELS`;
+    `save_model` and `load_model` then work.
+    """
+
+    uses_pool: ClassVar[bool]
+    """Whether `fit` learns from `pool`, an unlabelled indicator table of the space."""
+
+    @abstractmethod
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, pool: npt.ArrayLike | None = None) -> FusionModel:
+        """Learn from the accuracies `y` of the architectures `X`, and from `pool` when `uses_pool`."""
+
+    @abstractmethod
+    def predict(self, X: npt.ArrayLike) -> Array:
+        """Return the predicted accuracies, in the unit of the training accuracies, shape (n_architectures,)."""
+
+    @abstractmethod
+    def to_state(self) -> ModelState:
+        """Return what was learned; the settings (`get_params`) and the features' names are not part of it."""
+
+    @abstractmethod
+    def restore(self, state: ModelState) -> None:
+        """Become the fitted model that gave `state`, on an instance with the same settings.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            When `state` is not one of this model.
+
+        """
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _check_training(self, X: npt.ArrayLike, y: npt.ArrayLike, rows: int) -> tuple[Array, Array]:
+        """Return X and y as arrays; raises ValueError when they do not fit, or have fewer than `rows` rows."""
+        values, accuracies = validate_data(
+            self, X, y, dtype=np.float64, ensure_all_finite=False, y_numeric=True, ensure_min_samples=rows
+        )
+        return values, accuracies.astype(np.float64)
+
+    def _check_table(self, X: npt.ArrayLike) -> Array:
+        """Return X as an array; raises ValueError when it has other columns than the training table."""
+        check_is_fitted(self)
+        values: Array = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite=False)
+        return values
+
+    def _learn_transform(self, kind: str, values: Array, pool: npt.ArrayLike | None) -> None:
+        """Fit `transformer_` on the pool, or on the training `values` without one; `reference_` says which."""
+        self.reference_ = "training" if pool is None else "pool"
+        reference = values if pool is None else self._check_table(pool)
+        self.transformer_ = IndicatorTransform(kind).fit(reference)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A registered model: what it is and where it comes from."""
+
+    name: str
+    estimator: type[FusionModel]
+    summary: str
+    source: str
+
+
+MODELS: Registry[ModelInfo] = Registry("model")
+
+
+def make_model(name: str, **params: Any) -> FusionModel:
+    """Return the unfitted model registered as `name`, with the given settings.
+
+    Raises
+    ------
+    FusionError
+        When there is no such model or it has no such setting.
+
+    """
+    estimator = MODELS[name].estimator
+    known = [*inspect.signature(estimator).parameters]
+    for param in params:
+        if param not in known:
+            raise FusionError(f"model {name!r} has no setting {param!r}; known: {', '.join(known)}")
+    return estimator(**params)

@@ -1,0 +1,176 @@
+"""One indicator's transformation, learned from its reference values: one class per kind."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+
+from fusion.registry import Registry
+
+Array = npt.NDArray[np.float64]
+
+COLUMNS: Registry[type[Column]] = Registry("transformation")
+
+
+class Column(ABC):
+    """What one column's reference values taught; subclasses are frozen dataclasses of JSON values and arrays.
+
+    All arrays here are one-dimensional and hold finite numbers: the caller takes out missing values.
+    """
+
+    symbol: ClassVar[str]
+    """How the transformed indicator is written in an equation; empty: by the bare name."""
+    meaning: ClassVar[str]
+    """What the symbol means, in words that go before "the <n> architectures of the <reference>"."""
+    flags_missing: ClassVar[bool] = True
+    """Whether a column with missing values gets a second, 0/1 column that marks them."""
+
+    @classmethod
+    @abstractmethod
+    def learn(cls, reference: Array) -> Column:
+        """Return the transformation learned from `reference`, at least one value."""
+
+    @abstractmethod
+    def apply(self, values: Array) -> Array:
+        """Return the transformed `values`."""
+
+    @property
+    def missing(self) -> float:
+        """What stands for a missing value: the middle of the transformed reference."""
+        return 0.0
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        state = dataclasses.asdict(self)  # type: ignore[call-overload]
+        return {name: np.asarray(value).tolist() for name, value in state.items()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Column:
+        """Return the column that gave `state`; raises TypeError when the fields are others."""
+        return cls(
+            **{name: np.asarray(value) if isinstance(value, list) else value for name, value in state.items()}
+        )
+
+
+@COLUMNS.register("quantile")
+@dataclass(frozen=True, eq=False)
+class Quantile(Column):
+    """Gaussian score of the rank: Phi^-1(F(x)), with F the reference's mid-rank distribution function.
+
+    F(v) = (#{less than v} + #{equal to v} / 2) / n at the n reference values' distinct values v, linear in
+    between, constant beyond the ends; so 0.5/n <= F <= 1 - 0.5/n. Non-decreasing in x. A constant
+    reference gives 0 everywhere.
+    """
+
+    values: Array
+    counts: npt.NDArray[np.int64]
+
+    symbol = "q"
+    meaning = "Gaussian score of x's rank among"
+
+    @classmethod
+    def learn(cls, reference: Array) -> Quantile:
+        values, counts = np.unique(reference, return_counts=True)
+        return cls(values, counts)
+
+    def apply(self, values: Array) -> Array:
+        if len(self.values) == 1:
+            return np.zeros_like(values)
+        mid_ranks = (np.cumsum(self.counts) - self.counts / 2) / self.counts.sum()
+        x = np.clip(values, self.values[0], self.values[-1])
+        left = np.minimum(np.searchsorted(self.values, x, side="right") - 1, len(self.values) - 2)
+        low, high = self.values[left], self.values[left + 1]
+        # halved first: the difference of two huge values would overflow (and half of the least
+        # positive number is 0, where the share is that of a step)
+        gap = high / 2 - low / 2
+        share = np.divide(x / 2 - low / 2, gap, out=(x >= high).astype(np.float64), where=gap > 0)
+        below, above = mid_ranks[left], mid_ranks[left + 1]
+        scores: Array = ndtri(np.minimum(below + share * (above - below), above))
+        return scores
+
+
+def _centre_and_gain(values: Array) -> tuple[float, float]:
+    """Return the mean and one over the standard deviation; the latter 0 for a constant column."""
+    spread = 0.0 if values.min() == values.max() else float(values.std())
+    return float(values.mean()), 1 / spread if spread > 0 else 0.0
+
+
+@COLUMNS.register("signed_log")
+@dataclass(frozen=True, eq=False)
+class SignedLog(Column):
+    """sign(x) log(1 + |x| / s), standardised; s is the reference's median |x|, or 1 where that is 0."""
+
+    scale: float
+    centre: float
+    gain: float
+
+    symbol = "s"
+    meaning = "sign(x) log(1 + |x| / median|x|), standardised to mean 0 and standard deviation 1 over"
+
+    @classmethod
+    def learn(cls, reference: Array) -> SignedLog:
+        scale = float(np.median(np.abs(reference))) or 1.0
+        return cls(scale, *_centre_and_gain(cls._log(reference, scale)))
+
+    @staticmethod
+    def _log(values: Array, scale: float) -> Array:
+        # log(1 + a/s) from log a - log s, as a/s may overflow
+        with np.errstate(divide="ignore"):
+            ratio = np.log(np.abs(values)) - np.log(scale)
+        logs: Array = np.sign(values) * np.logaddexp(0, ratio)
+        return logs
+
+    def apply(self, values: Array) -> Array:
+        return (self._log(values, self.scale) - self.centre) * self.gain
+
+
+@COLUMNS.register("standard")
+@dataclass(frozen=True, eq=False)
+class Standard(Column):
+    """(x - mean) / standard deviation of the reference (divisor n)."""
+
+    scale: float
+    centre: float
+    gain: float
+
+    symbol = "z"
+    meaning = "x standardised to mean 0 and standard deviation 1 over"
+
+    @classmethod
+    def learn(cls, reference: Array) -> Standard:
+        # divided by the largest first: the square of 1e200 would overflow
+        scale = float(np.abs(reference).max()) or 1.0
+        return cls(scale, *_centre_and_gain(reference / scale))
+
+    def apply(self, values: Array) -> Array:
+        return (values / self.scale - self.centre) * self.gain
+
+
+@COLUMNS.register("none")
+@dataclass(frozen=True, eq=False)
+class Raw(Column):
+    """The values as they are; a missing one becomes the reference's mean."""
+
+    mean: float
+
+    symbol = ""
+    meaning = "a missing value is the mean over"
+    flags_missing = False
+
+    @classmethod
+    def learn(cls, reference: Array) -> Raw:
+        scale = float(np.abs(reference).max()) or 1.0
+        return cls(float((reference / scale).mean()) * scale)
+
+    def apply(self, values: Array) -> Array:
+        return values
+
+    @property
+    def missing(self) -> float:
+        return self.mean
