@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,9 @@ def _read_text(path: Path) -> str:
 
 
 def _read_csv(path: Path) -> _Table:
-    rows, numbers = [], []
-    reader = csv.reader(_read_text(path).splitlines(keepends=True), strict=True)
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    reader = csv.reader(io.StringIO(_read_text(path)), strict=True)
     try:
         for row in reader:
             if not any(field.strip() for field in row):
@@ -77,16 +79,14 @@ def _read_csv(path: Path) -> _Table:
         raise FusionError(f"{path}: line {reader.line_num} is no CSV ({error})") from None
     if not rows:
         raise FusionError(f"{path}: the file is empty; give a table with a header")
-    return _Table(
-        path, rows[0], [list(column) for column in zip(*rows[1:], strict=True)], numbers[1:], "line"
-    )
+    header, *body = rows
+    columns: list[list[Any]] = [[row[i] for row in body] for i in range(len(header))]
+    return _Table(path, header, columns, numbers[1:], "line")
 
 
 def _read_table(path: Path) -> _Table:
     if path.suffix.lower() == ".csv":
-        table = _read_csv(path)
-        # a header alone has no columns to transpose
-        return table if table.columns else _Table(path, table.header, [[] for _ in table.header], [], "line")
+        return _read_csv(path)
     if path.suffix.lower() != ".parquet":
         raise FusionError(f"{path}: the name must end in .parquet or .csv")
     frame = read_parquet(path)

@@ -1,1 +1,16 @@
-"""Predictions and accuracies to metrics, protocols, figures and a report."""
+"""Predictions and measured accuracies -> metrics with intervals, figures and the report."""
+
+from fusion.evaluation.metrics import METRICS, Metric, split_half_reliability
+from fusion.evaluation.protocol import Evaluation, evaluate
+from fusion.evaluation.report import write_report
+from fusion.evaluation.splits import split
+
+__all__ = [
+    "METRICS",
+    "Evaluation",
+    "Metric",
+    "evaluate",
+    "split",
+    "split_half_reliability",
+    "write_report",
+]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import io
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -38,6 +39,7 @@ MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # names may hold a dollar sign
     "svg.hashsalt": "fusion",
     "font.size": 8.5,
     "font.sans-serif": ["DejaVu Sans"],
@@ -75,7 +77,9 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
     }
 
 
-def scatter(predictions: pd.DataFrame, shown: Mapping[str, Mapping[str, float | None]]) -> str:
+def scatter(
+    predictions: pd.DataFrame, shown: Mapping[str, Mapping[str, float | None]], look: Mapping[str, Style]
+) -> str:
     """Draw predicted against measured accuracy, one panel per model.
 
     Parameters
@@ -84,6 +88,8 @@ def scatter(predictions: pd.DataFrame, shown: Mapping[str, Mapping[str, float | 
         Columns `measured` and one per model, of one split.
     shown : mapping
         Model -> metric -> value, written into the model's panel.
+    look : mapping
+        Model -> colour and marker, as `styles` gives them.
 
     Returns
     -------
@@ -102,7 +108,7 @@ def scatter(predictions: pd.DataFrame, shown: Mapping[str, Mapping[str, float | 
     with _style():
         figure, axes = _subplots(rows, columns, {1: 4.2, 2: 3.7, 3: 2.75}[columns] * rows)
         for ax, name in zip(axes, names, strict=False):
-            colour = styles(names)[name][0]
+            colour = look[name][0]
             ax.plot(limits, limits, color=MUTED, linewidth=0.8, zorder=1)
             ax.scatter(
                 measured,
@@ -117,10 +123,12 @@ def scatter(predictions: pd.DataFrame, shown: Mapping[str, Mapping[str, float | 
             ax.xaxis.set_major_locator(MaxNLocator(5))
             ax.yaxis.set_major_locator(MaxNLocator(5))
             text = "\n".join(
-                f"{metric.upper()} {number(shown[name][metric])}"
+                f"{metric.upper()} {number(value, decimals(value) if metric == 'rmse' else 3)}"
                 for metric in ("srocc", "krocc", "plcc", "rmse")
+                for value in [shown[name][metric]]
             )
-            ax.text(0.04, 0.96, text, transform=ax.transAxes, va="top", linespacing=1.45)
+            # lower right, where a model that is any good has no points
+            ax.text(0.97, 0.04, text, transform=ax.transAxes, ha="right", linespacing=1.45)
         for ax in axes[len(names) :]:
             ax.remove()
         for ax in axes[: len(names) : columns]:
@@ -131,7 +139,11 @@ def scatter(predictions: pd.DataFrame, shown: Mapping[str, Mapping[str, float | 
         return _svg(figure, "scatter", label)
 
 
-def learning_curve(curves: Mapping[str, Sequence[Mapping[str, Any]]], best: tuple[str, float] | None) -> str:
+def learning_curve(
+    curves: Mapping[str, Sequence[Mapping[str, Any]]],
+    best: tuple[str, float] | None,
+    look: Mapping[str, Style],
+) -> str:
     """Draw SROCC over the number of training architectures, with bands.
 
     Parameters
@@ -140,6 +152,8 @@ def learning_curve(curves: Mapping[str, Sequence[Mapping[str, Any]]], best: tupl
         Model -> points with `train_size` and `srocc` (mean, low, high).
     best : tuple of str and float, or None
         Name and SROCC of the best single indicator, a dashed line.
+    look : mapping
+        Model -> colour and marker, as `styles` gives them.
 
     Returns
     -------
@@ -150,7 +164,8 @@ def learning_curve(curves: Mapping[str, Sequence[Mapping[str, Any]]], best: tupl
     with _style():
         figure, (ax,) = _subplots(1, 1, 3.6)
         sizes = sorted({point["train_size"] for points in curves.values() for point in points})
-        for name, (colour, marker) in styles(curves).items():
+        for name in sorted(curves):
+            colour, marker = look[name]
             x = [point["train_size"] for point in curves[name]]
             mean, low, high = (
                 _floats([point["srocc"][key] for point in curves[name]]) for key in ("mean", "low", "high")
@@ -209,17 +224,21 @@ def heat_map(names: Sequence[str], correlations: Sequence[Sequence[float | None]
                 ax.text(j + 0.5, i + 0.5, text, ha="center", va="center_baseline", color=colour, fontsize=6.5)
         bar = figure.colorbar(mesh, ax=ax, shrink=0.75, aspect=28, pad=0.03)
         bar.set_label("Spearman's correlation")
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         return _svg(figure, "correlations", f"Heat map of the rank correlations between {_series(names)}.")
 
 
-def weights(weights: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> str:
+def weights(
+    weights: Mapping[str, Mapping[str, Mapping[str, float | None]]], look: Mapping[str, Style]
+) -> str:
     """Draw each model's weights with their spread, largest first.
 
     Parameters
     ----------
     weights : mapping
         Model -> feature -> mean, low, high.
+    look : mapping
+        Model -> colour and marker, as `styles` gives them.
 
     Returns
     -------
@@ -238,7 +257,7 @@ def weights(weights: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> 
         figure, axes = _subplots(len(names), 1, height, height_ratios=[2 + count for count in counts])
         for ax, name in zip(axes, names, strict=True):
             features = largest[name][:MAX_WEIGHTS]
-            colour, marker = styles(names)[name]
+            colour, marker = look[name]
             mean, low, high = (
                 _floats([weights[name][feature][key] for feature in features])
                 for key in ("mean", "low", "high")
@@ -281,15 +300,7 @@ def search_trajectories(trajectories: Mapping[str, Sequence[Sequence[float]]], o
             low, median, high = np.percentile(runs, [25, 50, 75], axis=0)
             x = np.arange(1, length + 1)
             ax.fill_between(x, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
-            ax.step(
-                x,
-                median,
-                where="post",
-                color=colour,
-                marker=marker,
-                markevery=max(1, length // 8),
-                label=name,
-            )
+            ax.step(x, median, where="post", color=colour, label=name)
         if optimum is not None:
             ax.axhline(optimum, color=INK, linewidth=1, linestyle=":", label="optimum of the space")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -305,7 +316,12 @@ def search_trajectories(trajectories: Mapping[str, Sequence[Sequence[float]]], o
 
 def number(value: float | None, digits: int = 3) -> str:
     """Return `value` with a true minus sign, a dash for None."""
-    return DASH if value is None else f"{value:.{digits}f}".replace("-", MINUS)
+    return DASH if value is None else f"{value:.{max(0, digits)}f}".replace("-", MINUS)
+
+
+def decimals(value: float | None) -> int:
+    """Return how many decimals show three significant digits of `value`."""
+    return 2 - math.floor(math.log10(abs(value))) if value else 3
 
 
 def _style() -> AbstractContextManager[None]:
@@ -322,7 +338,9 @@ def _subplots(
 
 
 def _legend(ax: Axes) -> None:
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, handlelength=2.4)
+    longest = max(len(str(line.get_label())) for line in ax.lines)
+    columns = min(4, max(1, 60 // longest))
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0, handlelength=2.4)
 
 
 def _clustered(matrix: NDArray[np.float64]) -> list[int]:

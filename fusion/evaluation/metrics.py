@@ -19,6 +19,9 @@ Array = NDArray[np.float64]
 K = 10
 """How many architectures `precision_at_10` and `regret_at_10` look at."""
 
+MAX_RELEVANCE = 10
+"""Relevance of the best architecture in `ndcg`."""
+
 
 def plcc(measured: ArrayLike, predicted: ArrayLike) -> float:
     """Pearson's linear correlation coefficient, in [-1, 1].
@@ -96,16 +99,18 @@ def ndcg(measured: ArrayLike, predicted: ArrayLike) -> float:
 
     Notes
     -----
-    The gain of an architecture is its measured accuracy scaled to 0 (worst) .. 1 (best); DCG is
-    sum(gain / log2(1 + position)) with positions by descending prediction, divided by the DCG of
-    the perfect order. Tied predictions share the mean discount of their positions
-    (McSherry and Najork, 2008).
+    DCG is sum(gain / log2(1 + position)) with positions by descending prediction, divided by the
+    DCG of the perfect order (Järvelin and Kekäläinen, 2002). The gain is 2^relevance - 1 (Burges et
+    al., 2005) with relevance 0 for the worst measured rank .. 10 for the best, linear in the rank: it
+    doubles with each tenth of the architectures. Gains linear in the accuracy would make all methods
+    look perfect where a few architectures fail. Tied predictions share the mean discount of
+    their positions (McSherry and Najork, 2008).
 
     """
     y, p = _pair(measured, predicted)
     if not _finite(y, p) or np.ptp(y) == 0:
         return np.nan
-    gain = (y - y.min()) / np.ptp(y)
+    gain = 2 ** (MAX_RELEVANCE * (stats.rankdata(y) - 1) / (len(y) - 1)) - 1
     discount = 1 / np.log2(np.arange(2, len(y) + 2))
     _, place, count = np.unique(-p, return_inverse=True, return_counts=True)
     shared = np.add.reduceat(discount, np.cumsum(count) - count) / count
@@ -199,7 +204,10 @@ METRICS: dict[str, Metric] = {
     "srocc": Metric(srocc, True, "Spearman's rank correlation, mean ranks for ties"),
     "krocc": Metric(krocc, True, "Kendall's rank correlation, tau-b"),
     "ndcg": Metric(
-        ndcg, True, "sum(gain / log2(1 + position)) / its maximum, gain = accuracy scaled to 0..1"
+        ndcg,
+        True,
+        "sum(gain / log2(1 + position)) / its maximum, gain = 2^relevance - 1, relevance = 0 (worst rank) to "
+        f"{MAX_RELEVANCE} (best)",
     ),
     f"precision_at_{K}": Metric(
         partial(precision_at_k, k=K), True, f"share of the {K} highest predicted among the {K} best measured"

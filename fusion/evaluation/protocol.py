@@ -21,7 +21,7 @@ COLUMNS = ("arch", "split", "set", "measured")
 """Columns of the predictions that are not models."""
 
 DESCRIPTIONS = {
-    "splitting": "Random splits by groups: isomorphic architectures share a group and are never on both "
+    "splitting": "At random, by groups: isomorphic architectures share a group and are never on both "
     "sides of a split. Every method is judged on the same splits, on all architectures not trained on.",
     "single_indicators": "An indicator ranks by its value, negated where lower is better. For RMSE alone, "
     "it is mapped to accuracies by an increasing isotonic regression fitted on the training part.",

@@ -1,8 +1,7 @@
-"""A report: one HTML file with the numbers, the figures and how to read them; nothing is fetched."""
+"""A report: one HTML file with the numbers, the figures and how to read them; it fetches nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,33 +10,26 @@ import pandas as pd
 
 import fusion
 from fusion.errors import FusionError
-from fusion.evaluation import figures
-from fusion.evaluation.figures import number
-from fusion.evaluation.metrics import METRICS
-from fusion.evaluation.protocol import COLUMNS
+from fusion.evaluation import figures, tables
 from fusion.evaluation.template import CSS, PAGE
 from fusion.extraction.store import write_atomic
 
-MAIN = ("srocc", "krocc", "plcc", "rmse")
-TITLES = {
-    "plcc": "PLCC",
-    "rmse": "RMSE",
-    "srocc": "SROCC",
-    "krocc": "KROCC",
-    "ndcg": "nDCG",
-    "precision_at_10": "precision@10",
-    "regret_at_10": "regret@10",
-}
-LABELS = {
-    "train_size": "Trained on",
-    "test_size": "Tested on",
-    "bootstrap": "Bootstrap replicates",
-    "pool": "Unlabelled architectures",
-    "higher_is_better": "Lower is better for",
-    "train_sizes": "Learning curve at",
-    "single_indicators": "Single indicators",
-    "undefined_values": "Undefined values",
-}
+LIMITATIONS = (
+    "<strong>What the intervals cover.</strong> Which architectures happen to be tested, and which split "
+    "happens to be drawn. They do not cover other data sets, other spaces, other seeds of the indicators, or "
+    "the noise of the measured accuracies themselves, which also sets a ceiling to every correlation here.",
+    "<strong>Comparing methods.</strong> Two intervals may overlap although one method is ahead on nearly "
+    "every replicate. The paired difference from the best single indicator is the number to look at.",
+    "<strong>The best single indicator is chosen with hindsight</strong>, on the test parts. Without the "
+    "accuracies nobody would have known which it is, so a model's advantage is understated.",
+    "<strong>PLCC and RMSE of single indicators.</strong> Raw values may span many orders of magnitude, "
+    "which PLCC punishes and the rank correlations do not. RMSE needs accuracies, so an indicator is first "
+    "mapped to them on the training part and is then no longer free of training.",
+    "<strong>Ranking all is not finding the best.</strong> A high SROCC may come from telling bad from "
+    "mediocre; nDCG, precision@10 and regret@10 look at the top.",
+    "<strong>Weights are not importance.</strong> Indicators that say the same share their weight, in a way "
+    "that varies from split to split.",
+)
 
 
 def write_report(
@@ -58,8 +50,8 @@ def write_report(
     title : str
         Heading of the report.
     metrics : dict
-        `Evaluation.metrics`. Further texts or numbers under `metrics["protocol"]` (which accuracy,
-        how many epochs and seeds, ...) become rows of the protocol table.
+        `Evaluation.metrics`. Further texts and numbers put into `metrics["protocol"]` (which accuracy,
+        how many epochs and seeds, ...) become the first rows of the protocol table.
     predictions : DataFrame
         `Evaluation.predictions`.
     search : dict or None
@@ -71,119 +63,131 @@ def write_report(
     Raises
     ------
     FusionError
-        When metrics and predictions do not fit together or the file cannot be written.
+        When metrics and predictions are not of one evaluation, a search method has no runs, or the
+        file cannot be written.
 
     Notes
     -----
     The same input gives the same bytes.
 
     """
-    shown = predictions[predictions["split"] == metrics["shown_split"]["split"]]
-    missing = sorted(set(metrics["shown_split"]["models"]) - set(predictions.columns))
-    if missing or (shown.empty and metrics["shown_split"]["models"]):
-        lacks = missing[0] if missing else "the split that the metrics show"
-        raise FusionError(f"the predictions lack {lacks}; use the metrics and predictions of one evaluation")
     sections = [
-        _summary(title, metrics),
-        _protocol(metrics["protocol"]),
-        _methods(metrics),
-        _scatter(metrics, shown),
+        tables.summary(title, metrics),
+        _section("What was measured", tables.protocol(metrics["protocol"])),
+        _section("All methods", tables.methods(metrics), tables.advantage(metrics), tables.top(metrics)),
+        _scatter(metrics["shown_split"], predictions),
         _learning_curve(metrics),
         _correlations(metrics["correlations"]),
         _weights(metrics),
         _search(search),
         _equations(equations),
-        _limitations(metrics["protocol"]),
+        _section(
+            "Limitations, and how to read the intervals",
+            "<ul>" + "".join(f"<li>{text}</li>" for text in LIMITATIONS) + "</ul>",
+        ),
     ]
     page = PAGE.substitute(
         title=escape(title),
         css=CSS,
-        body="\n".join(section for section in sections if section),
-        footer=f"Made by Fusion {escape(fusion.__version__)}. All numbers here are in metrics.json, the "
-        "points of the scatter plots in predictions.parquet.",
+        body="\n".join(sections),
+        footer=f"Made by Fusion {escape(fusion.__version__)}. Its numbers are in metrics.json, "
+        "the points of the scatter plots in predictions.parquet.",
     )
     write_atomic(path, page.encode())
 
 
-def _summary(title: str, metrics: dict[str, Any]) -> str:
-    protocol, methods = metrics["protocol"], metrics["methods"]
-    best, single = _best_model(methods), metrics["best_indicator"]
-    shown = best or single
-    if shown is None:
-        return f"<h1>{escape(title)}</h1><p class='lead'>No indicator is defined well enough to be judged.</p>"
-    text = (
-        f"Trained on {protocol['train_size']:,} measured architectures and tested on the other "
-        f"{_extent(protocol['test_size'])}, the fusion model <strong>{escape(shown)}</strong>"
-        if best
-        else f"Tested on {_extent(protocol['test_size'])} architectures, the indicator "
-        f"<strong>{escape(shown)}</strong>"
-    )
-    found = methods[shown]
-    text += (
-        f" ranks them with a Spearman correlation (SROCC) of {number(found['srocc']['mean'])} and a Kendall "
-        f"correlation (KROCC) of {number(found['krocc']['mean'])}; its values correlate linearly (PLCC) with "
-        f"the accuracies at {number(found['plcc']['mean'])} and miss them by {_rmse(found['rmse']['mean'])} "
-        "(RMSE, in the units of the accuracy)."
-    )
-    if best and single:
-        text += " " + _verdict(metrics["advantage"][best], single, methods[single]["srocc"]["mean"])
-    cells = "".join(
-        f"<div><dt>{TITLES[name]}</dt><dd><span class='value'>{_value(name, found[name]['mean'])}</span>"
-        f"{_interval(name, found[name])}</dd></div>"
-        for name in MAIN
-    )
-    return (
-        f"<p class='kicker'>Evaluation of training-free indicators</p><h1>{escape(title)}</h1>"
-        f"<p class='lead'>{text}</p><dl class='headline'>{cells}</dl>"
+def _scatter(shown: dict[str, Any], predictions: pd.DataFrame) -> str:
+    if not shown["models"]:
+        return ""
+    rows = predictions[predictions["split"] == shown["split"]]
+    if rows.empty or not set(shown["models"]) <= set(predictions.columns):
+        raise FusionError(
+            "the predictions lack a model or split of the metrics; use the two results of one evaluation"
+        )
+    return _section(
+        "Predicted against measured accuracy",
+        _figure(
+            figures.scatter(rows, shown["models"], figures.styles(shown["models"])),
+            "Test architectures of the first split, one point each. On the diagonal, prediction and "
+            "measurement agree. The numbers are of this split; those above are means over all splits. "
+            "Predictions far outside are drawn on the frame.",
+        ),
     )
 
 
-def _verdict(advantage: Mapping[str, float | None], single: str, srocc: float | None) -> str:
-    low, high = advantage["low"], advantage["high"]
-    text = (
-        f"The best single indicator, {escape(single)}, reaches an SROCC of {number(srocc)}; the difference is "
-        f"{number(advantage['mean'])}"
+def _learning_curve(metrics: dict[str, Any]) -> str:
+    curves = {name: points for name, points in metrics["learning_curve"].items() if points}
+    if not curves:
+        return ""
+    name = metrics["best_indicator"]
+    best = None if name is None else (name, metrics["methods"][name]["srocc"]["mean"])
+    return _section(
+        "How many measured architectures are needed",
+        _figure(
+            figures.learning_curve(curves, best, figures.styles(metrics["learning_curve"])),
+            "Mean SROCC over the splits; the bands are the 95 % bootstrap intervals. "
+            + escape(metrics["protocol"]["descriptions"]["learning_curve"])
+            + ("" if best is None else " Dashed: the best single indicator, which needs none."),
+        ),
     )
-    if low is None or high is None:
-        return text + "."
-    meaning = (
-        "the model is ahead" if low > 0 else "the indicator is ahead" if high < 0 else "neither is clearly ahead"
-    )
-    return f"{text} (95 % interval {number(low)} to {number(high)}): {meaning}."
 
 
-def _protocol(protocol: dict[str, Any]) -> str:
-    texts = protocol["descriptions"]
-    lower = [name for name, higher in protocol["higher_is_better"].items() if not higher]
-    reached, wanted = protocol["train_size_reached"], protocol["train_size"]
-    exact = reached["min"] == reached["max"] == wanted
-    rows = {
-        "Architectures": f"{protocol['architectures']:,} in {protocol['groups']:,} groups of isomorphic twins",
-        "Trained on": f"{wanted:,} architectures" + ("" if exact else f" (reached: {_extent(reached)})"),
-        "Tested on": f"the other {_extent(protocol['test_size'])} architectures",
-        "Splits": f"{protocol['splits']:,}. {texts['splitting']}",
-        "Means": texts["mean"],
-        "Intervals": f"{protocol['bootstrap']:,} replicates. {texts['interval']}",
-        "Seed": str(protocol["seed"]),
-        "Unlabelled architectures": protocol["pool"],
-        "Models": ", ".join(protocol["models"]) or "none",
-        "Indicators": ", ".join(protocol["indicators"]),
-        "Lower is better for": ", ".join(lower) or "none",
-        "Single indicators": texts["single_indicators"],
-        "Undefined values": texts["undefined_values"],
-    }
-    known = {
-        *("architectures", "groups", "train_size", "train_size_reached", "test_size", "splits", "bootstrap"),
-        *("seed", "use_pool", "pool", "indicators", "higher_is_better", "models", "train_sizes", "metrics"),
-        "descriptions",
-    }
-    given = {
-        name.replace("_", " ").capitalize(): str(value)
-        for name, value in protocol.items()
-        if name not in known and isinstance(value, str | int | float)
-    }
-    body = "".join(
-        f"<tr><th scope='row'>{escape(name)}</th><td>{escape(text)}</td></tr>"
-        for name, text in {**given, **rows}.items()
+def _correlations(correlations: dict[str, Any]) -> str:
+    return _section(
+        "How alike the indicators are",
+        _figure(
+            figures.heat_map(correlations["indicators"], correlations["srocc"]),
+            "Spearman's correlation between indicators, each negated where lower is better, over the "
+            "architectures for which both are defined. Similar indicators stand side by side.",
+        ),
     )
-    return f"<h2>What was measured</h2><div class='scroll'><table class='protocol'><tbody>{body}</tbody></table></div>"
+
+
+def _weights(metrics: dict[str, Any]) -> str:
+    if not metrics["weights"]:
+        return ""
+    return _section(
+        "Weights of the fusion model",
+        _figure(
+            figures.weights(metrics["weights"], figures.styles(metrics["learning_curve"])),
+            "Weight of each feature: mean over the splits; line: 2.5 to 97.5 percentile. "
+            f"Largest first, at most {figures.MAX_WEIGHTS} of a model.",
+        ),
+    )
+
+
+def _search(search: dict[str, Any] | None) -> str:
+    if search is None:
+        return ""
+    trajectories = {name: method["trajectories"] for name, method in search["methods"].items()}
+    empty = sorted(name for name, runs in trajectories.items() if not runs or not all(runs))
+    if empty or not trajectories:
+        raise FusionError(f"search method {empty[0] if empty else '(none)'} has an empty run; leave it out")
+    counts = sorted({len(runs) for runs in trajectories.values()})
+    runs = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    dotted = "" if search.get("optimum") is None else " Dotted: the best accuracy in the space."
+    return _section(
+        "Search",
+        _figure(
+            figures.search_trajectories(trajectories, search.get("optimum")),
+            "Best accuracy among the architectures measured so far. Line: median over runs; band: from the "
+            f"25 to the 75 percentile. Number of runs: {runs}.{dotted}",
+        ),
+    )
+
+
+def _equations(equations: dict[str, str]) -> str:
+    if not equations:
+        return ""
+    blocks = "".join(
+        f"<h3>{escape(name)}</h3><pre>{escape(equations[name])}</pre>" for name in sorted(equations)
+    )
+    return _section("Equation of the fusion model" + ("s" if len(equations) > 1 else ""), blocks)
+
+
+def _figure(svg: str, caption: str) -> str:
+    return f'<figure><div class="scroll" tabindex="0">{svg}</div><figcaption>{caption}</figcaption></figure>'
+
+
+def _section(heading: str, *parts: str) -> str:
+    return f"<section>\n<h2>{heading}</h2>\n" + "\n".join(parts) + "\n</section>"

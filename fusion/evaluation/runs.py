@@ -159,7 +159,10 @@ def _single_indicator(signed: Array, measured: Array, train: Indices, test: Indi
 
 
 def _weights(model: Any) -> dict[str, float]:
-    """Return the weight of each feature; nothing when the model has no such weights."""
+    """Return the weight of each feature: what the model itself tells, else a linear model's `coef_`."""
+    if hasattr(model, "weights"):
+        told: dict[str, float] = model.weights()
+        return told
     names, weights = getattr(model, "feature_names_in_", None), getattr(model, "coef_", None)
     if names is None or weights is None or np.size(weights) != len(names):
         return {}

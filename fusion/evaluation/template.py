@@ -20,7 +20,6 @@ h1 { margin: 0 0 1rem; font-size: 2rem; line-height: 1.2; letter-spacing: -0.01e
 h2 { margin: 3rem 0 0.75rem; padding-top: 1rem; border-top: 1px solid var(--rule); font-size: 1.3rem;
   line-height: 1.3; }
 h3 { margin: 1.75rem 0 0.5rem; font-size: 1rem; }
-.kicker { margin: 0 0 0.25rem; color: var(--muted); font-size: 0.875rem; }
 .lead { font-size: 1.0625rem; }
 .headline { display: grid; grid-template-columns: repeat(4, 1fr); gap: 1px; margin: 1.75rem 0 0; padding: 0;
   border: 1px solid var(--rule); border-radius: 6px; overflow: hidden; background: var(--rule); }
@@ -29,14 +28,20 @@ h3 { margin: 1.75rem 0 0.5rem; font-size: 1rem; }
 .headline dd { margin: 0; font-variant-numeric: tabular-nums; }
 .headline .value { font-size: 1.75rem; font-weight: 600; line-height: 1.25; }
 .headline .ci { font-size: 0.8125rem; }
+.note { margin: 0.5rem 0 0; color: var(--muted); font-size: 0.8125rem; }
 .scroll { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; font-size: 0.875rem; line-height: 1.4; }
-caption { padding-bottom: 0.6rem; color: var(--muted); text-align: left; font-size: 0.875rem; }
-th, td { padding: 0.45rem 0.6rem; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top; }
+.about { margin: 0 0 0.6rem; color: var(--muted); font-size: 0.875rem; }
+ul { padding-left: 1.2rem; }
+li + li { margin-top: 0.5rem; }
+th, td { padding: 0.45rem 0.6rem; border-bottom: 1px solid var(--rule); text-align: left;
+  vertical-align: top; }
 thead th { border-bottom: 2px solid var(--ink); vertical-align: bottom; white-space: nowrap; }
 tbody th { font-weight: 400; overflow-wrap: anywhere; }
 .protocol th { width: 13rem; color: var(--muted); }
-.numbers td, .numbers thead th + th { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.numbers td, .numbers thead th + th { text-align: right;
+  font-variant-numeric: tabular-nums; white-space: nowrap; }
+.numbers tbody th { min-width: 10rem; }
 .numbers tr.model { background: var(--wash); }
 .numbers tr.model th { font-weight: 600; }
 .tag { display: inline-block; margin-left: 0.4rem; padding: 0 0.4rem; border: 1px solid var(--accent);
@@ -49,8 +54,9 @@ figure .scroll > svg { display: block; width: 100%; height: auto; min-width: 34r
 figure svg * { stroke-linecap: butt; stroke-linejoin: round; }
 figure svg text { font-family: inherit !important; }
 figcaption { max-width: 42rem; margin-top: 0.5rem; color: var(--muted); font-size: 0.875rem; }
-pre { margin: 0.5rem 0 0; padding: 0.9rem 1rem; border-radius: 6px; background: var(--wash); white-space: pre-wrap;
-  overflow-wrap: anywhere; font: 0.8125rem/1.6 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+pre { margin: 0.5rem 0 0; padding: 0.9rem 1rem; border-radius: 6px; background: var(--wash);
+  white-space: pre-wrap; overflow-wrap: anywhere;
+  font: 0.8125rem/1.6 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--rule); color: var(--muted);
   font-size: 0.8125rem; }
 @media (max-width: 40rem) {
@@ -63,9 +69,8 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--rule);
   @page { size: A4; margin: 17mm 16mm; }
   html { font-size: 10pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   body { max-width: none; padding: 0; }
-  h2, h3, caption { break-after: avoid; }
+  h2, h3, .about { break-after: avoid; break-inside: avoid; }
   figure, tr, pre, .headline { break-inside: avoid; }
-  .section { break-inside: avoid; }
   thead { display: table-header-group; }
   .scroll { overflow: visible; }
   .headline { grid-template-columns: repeat(4, 1fr); }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ Task = TypeVar("Task")
 Row = dict[str, Any]
 
 # Rows are on disk at most this long after they were computed: what a kill can cost.
-FLUSH_SECONDS = 5.0
+FLUSH_SECONDS = 2.0
 
 
 @contextmanager
@@ -45,6 +46,7 @@ def run_tasks(
     workers: int = 1,
     description: str = "",
     flush_seconds: float = FLUSH_SECONDS,
+    progress: bool = True,
 ) -> None:
     """Add `function(task)` for every task to `store`, with a progress bar on standard error.
 
@@ -58,6 +60,11 @@ def run_tasks(
         Where rows go, at least every `flush_seconds`, also when interrupted.
     workers : int
         Processes; 1 runs everything in this one.
+    description : str
+        Of the progress bar.
+    flush_seconds : float
+    progress : bool
+        Show the bar.
     """
     if workers == 1 or len(tasks) <= 1:
         results: Iterator[list[Row]] = (_in_one_thread(function, task) for task in tasks)
@@ -68,7 +75,15 @@ def run_tasks(
     pending: list[Row] = []
     last = time.monotonic()
     try:
-        for rows in tqdm(results, total=len(tasks), desc=description, unit="arch", mininterval=0.5):
+        bar = tqdm(
+            results,
+            total=len(tasks),
+            desc=description,
+            unit="arch",
+            mininterval=0.5 if sys.stderr.isatty() else 30.0,  # a log file wants few lines
+            disable=not progress,
+        )
+        for rows in bar:
             pending += rows
             if time.monotonic() - last >= flush_seconds:
                 # emptied first: an error in `add` must not write the same rows again below

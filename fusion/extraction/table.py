@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -99,6 +98,7 @@ def extract(
     seed: int = 0,
     device: str = "cpu",
     workers: int = 1,
+    progress: bool = True,
 ) -> pd.DataFrame:
     """Compute what the table at `out` does not have yet, and return it for `archs`.
 
@@ -118,13 +118,16 @@ def extract(
     out : Path
         Folder of the table; made when missing.
     images : str
-        Name of the images, for the metadata.
+        Where the images come from, as in `load_images`; noted beside the table, so that
+        predicting with a model can extract again.
     repeats, seed : int
         Initialisations per architecture, and the seed from which all of them derive.
     device : str
         `cpu`, `cuda` or `cuda:N`.
     workers : int
         Processes.
+    progress : bool
+        Show a progress bar.
 
     Returns
     -------
@@ -144,13 +147,16 @@ def extract(
         "kind": "indicators",
         "space": space.name,
         "space_settings": space.settings,
-        "images": images,
         "batch_digest": batch.digest,
         "batch_size": len(batch.y),
         "seed": seed,
         "device": torch.device(device).type,
     }
-    provenance = {"libraries": library_versions(), "hardware": hardware(torch.device(device))}
+    provenance = {
+        "images": images,
+        "libraries": library_versions(),
+        "hardware": hardware(torch.device(device)),
+    }
     store = PartStore(out, KEYS, meta, provenance)
     _check_versions(out, indicators)
     rows = store.read()
@@ -163,7 +169,7 @@ def extract(
     ]
     if tasks:
         work = partial(_extract, space=space, batch=batch, seed=seed, device=device)
-        run_tasks(work, tasks, store, workers=workers, description="extract")
+        run_tasks(work, tasks, store, workers=workers, description="extract", progress=progress)
     store.compact()
     return read_table(out).reindex(index=keys, columns=list(indicators))
 
@@ -219,11 +225,6 @@ def undefined(path: Path) -> pd.DataFrame:
     """Return the rows of the table at `path` that have no value: key, indicator, repeat, status."""
     rows = read_rows(path, KEYS)
     return rows.loc[rows["status"] != OK, [*KEYS, "status"]].reset_index(drop=True)
-
-
-def table_settings(path: Path) -> dict[str, Any]:
-    """Return the metadata of the table at `path` without provenance."""
-    return {name: value for name, value in read_meta(path).items() if name != "provenance"}
 
 
 def default_workers() -> int:

@@ -24,7 +24,7 @@ def kaiming_fan_out(network: nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(derive_seed("kaiming_fan_out", seed))
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            weight = torch.empty_like(module.weight, device="cpu")
+            weight = torch.empty(module.weight.shape)  # float32 whatever the network: the same draws
             nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu", generator=generator)
             module.weight.data.copy_(weight)
         elif isinstance(module, nn.BatchNorm2d) and module.weight is not None:

@@ -3,6 +3,7 @@
 from fusion.regression.base import MODELS, FusionModel, ModelInfo, ModelState, make_model
 from fusion.regression.lightgbm_model import LightGBM
 from fusion.regression.saving import FORMAT, SavedModel, load_model, save_model
+from fusion.regression.subset import OnIndicators
 from fusion.regression.transform import IndicatorTransform
 from fusion.regression.weighted_sum import WeightedSum
 
@@ -14,6 +15,7 @@ __all__ = [
     "LightGBM",
     "ModelInfo",
     "ModelState",
+    "OnIndicators",
     "SavedModel",
     "WeightedSum",
     "load_model",

@@ -1,4 +1,4 @@
-"""What a fusion model is: a scikit-learn regressor from indicators to accuracy that saves without pickle."""
+"""What a fusion model is: a scikit-learn regressor from indicators to accuracy, saved without pickle."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fusion.errors import FusionError
+from fusion.registry import Registry
 from fusion.regression.columns import Array
 from fusion.regression.transform import IndicatorTransform
-from fusion.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,11 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def predict(self, X: npt.ArrayLike) -> Array:
-        """Return the predicted accuracies, in the unit of the training accuracies, shape (n_architectures,)."""
+        """Return the predicted accuracies, in the unit of `y`, shape (n_architectures,)."""
+
+    def weights(self) -> dict[str, float]:
+        """Return the fitted model's weight of each feature; empty where the model has no such thing."""
+        return {}
 
     @abstractmethod
     def to_state(self) -> ModelState:
@@ -77,7 +81,7 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         return tags
 
     def _check_training(self, X: npt.ArrayLike, y: npt.ArrayLike, rows: int) -> tuple[Array, Array]:
-        """Return X and y as arrays; raises ValueError when they do not fit, or have fewer than `rows` rows."""
+        """Return X and y as arrays; raises ValueError when they do not match or have under `rows` rows."""
         values, accuracies = validate_data(
             self, X, y, dtype=np.float64, ensure_all_finite=False, y_numeric=True, ensure_min_samples=rows
         )
@@ -86,14 +90,18 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _check_table(self, X: npt.ArrayLike) -> Array:
         """Return X as an array; raises ValueError when it has other columns than the training table."""
         check_is_fitted(self)
+        return self._check_columns(X)
+
+    def _check_columns(self, X: npt.ArrayLike) -> Array:
         values: Array = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite=False)
         return values
 
     def _learn_transform(self, kind: str, values: Array, pool: npt.ArrayLike | None) -> None:
-        """Fit `transformer_` on the pool, or on the training `values` without one; `reference_` says which."""
+        """Fit `transformer_` on the pool, without one on the training `values`; `reference_` says which."""
         self.reference_ = "training" if pool is None else "pool"
-        reference = values if pool is None else self._check_table(pool)
-        self.transformer_ = IndicatorTransform(kind).fit(reference)
+        if pool is not None:
+            values = self._check_columns(pool)
+        self.transformer_ = IndicatorTransform(kind).fit(values)
 
 
 @dataclass(frozen=True)

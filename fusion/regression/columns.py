@@ -25,9 +25,9 @@ class Column(ABC):
     """
 
     symbol: ClassVar[str]
-    """How the transformed indicator is written in an equation; empty: by the bare name."""
+    """How the transformed indicator x is written in an equation: symbol(x), or x where it is empty."""
     meaning: ClassVar[str]
-    """What the symbol means, in words that go before "the <n> architectures of the <reference>"."""
+    """What the equation's x or symbol(x) is; goes before "the <n> architectures of the <reference>"."""
     flags_missing: ClassVar[bool] = True
     """Whether a column with missing values gets a second, 0/1 column that marks them."""
 
@@ -72,7 +72,7 @@ class Quantile(Column):
     counts: npt.NDArray[np.int64]
 
     symbol = "q"
-    meaning = "Gaussian score of x's rank among"
+    meaning = "q(x): 0 where x is missing, otherwise the Gaussian score of x's rank among"
 
     @classmethod
     def learn(cls, reference: Array) -> Quantile:
@@ -111,7 +111,7 @@ class SignedLog(Column):
     gain: float
 
     symbol = "s"
-    meaning = "sign(x) log(1 + |x| / median|x|), standardised to mean 0 and standard deviation 1 over"
+    meaning = "s(x): 0 where x is missing, otherwise sign(x) log(1 + |x| / median|x|), standardised over"
 
     @classmethod
     def learn(cls, reference: Array) -> SignedLog:
@@ -140,7 +140,7 @@ class Standard(Column):
     gain: float
 
     symbol = "z"
-    meaning = "x standardised to mean 0 and standard deviation 1 over"
+    meaning = "z(x): 0 where x is missing, otherwise x less its mean, over its standard deviation, of"
 
     @classmethod
     def learn(cls, reference: Array) -> Standard:
@@ -160,7 +160,7 @@ class Raw(Column):
     mean: float
 
     symbol = ""
-    meaning = "a missing value is the mean over"
+    meaning = "x: where it is missing, its mean over"
     flags_missing = False
 
     @classmethod

@@ -4,30 +4,77 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.validation import check_is_fitted
 
+from fusion.errors import FusionError
 from fusion.regression.base import MODELS, FusionModel, ModelInfo, ModelState
 from fusion.regression.columns import COLUMNS, Array
 from fusion.regression.transform import IndicatorTransform
+
+# For features of standard deviation about 1.
+_PENALTIES = (0.0, *(10.0**i for i in range(-4, 2)))
+
+
+def _least_squares(deviations: Array, target: Array, penalties: tuple[float, ...]) -> tuple[Array, float]:
+    """Return weights under the penalty with the least leave-one-out error, and that penalty.
+
+    Parameters
+    ----------
+    deviations : ndarray, shape (n, p)
+        Columns of mean 0.
+    target : ndarray, shape (n,)
+        Of mean 0.
+    penalties : tuple of float
+        Of which one is chosen.
+
+    Notes
+    -----
+    With leverages h, the intercept's 1/n included, the error of architecture i when it is left out is
+    its residual divided by 1 - h_i, so one singular value decomposition serves all. A penalty under
+    which an architecture determines its own prediction (h_i = 1) has no such error and is passed over.
+    """
+    u, s, vt = np.linalg.svd(deviations, full_matrices=False)
+    n = len(target)
+    kept = s > s.max(initial=0.0) * max(deviations.shape) * np.finfo(np.float64).eps
+    u, s, vt = u[:, kept], s[kept], vt[kept]
+    projected = u.T @ target
+    least, chosen = np.inf, penalties[-1]
+    for penalty in penalties:
+        shrink = s**2 / (s**2 + n * penalty)
+        free = 1 - 1 / n - u**2 @ shrink
+        if free.min() > 1e-8:
+            error = float(np.mean(((target - u @ (shrink * projected)) / free) ** 2))
+            if error < least:
+                least, chosen = error, penalty
+    weights: Array = vt.T @ (s / (s**2 + n * chosen) * projected)
+    return weights, chosen
 
 
 class WeightedSum(FusionModel):
     """Predicted accuracy = intercept + sum of weight times transformed indicator.
 
-    The weights minimise the mean squared error over the training architectures. Where several weights
-    do (more indicators than architectures, or indicators that repeat each other) the vector of least
-    Euclidean norm is taken, the intercept not counted in it; with `transform="none"` the norm is that of
-    weight times the indicator's largest deviation from its mean, as raw weights have no common unit.
+    The weights minimise the mean squared error over the training architectures plus a penalty times
+    their squared norm, the intercept not counted in it. With penalty 0, where several weights reach the
+    minimum (more indicators than architectures, or indicators that repeat each other), those of least
+    norm are taken. With `transformation="none"` each weight counts in that norm times its indicator's
+    largest deviation from the mean, as raw weights have no common unit.
 
     Parameters
     ----------
-    transform : {"quantile", "signed_log", "standard", "none"}
+    transformation : {"quantile", "signed_log", "standard", "none"}
         What is done to each indicator first, see `IndicatorTransform`; "none" is the paper's literal form.
+    penalty : {"loo", "none"}
+        "loo" takes, from 0 and powers of ten, the penalty with the least squared error when each
+        training architecture is left out in turn: indicators say much the same, and plain least
+        squares ("none", the paper's form) then gives them large weights of opposite signs.
 
     Attributes
     ----------
     coef_ : ndarray of float, shape (n_indicators + n_flags,)
         Weights of the indicators, then of the columns that mark missing values.
     intercept_ : float
+    penalty_ : float
+        The penalty taken.
     reference_ : {"pool", "training"}
         From which architectures the transformation was learned.
     transformer_ : IndicatorTransform
@@ -45,7 +92,7 @@ class WeightedSum(FusionModel):
     --------
     >>> import pandas as pd
     >>> table = pd.DataFrame({"params": [1.0, 2.0, 3.0, 4.0]}, index=["a", "b", "c", "d"])
-    >>> model = WeightedSum(transform="none").fit(table, [52.0, 54.0, 56.0, 58.0])
+    >>> model = WeightedSum(transformation="none").fit(table, [52.0, 54.0, 56.0, 58.0])
     >>> print(model.equation().splitlines()[0])
     accuracy = 50 + 2 params
 
@@ -53,8 +100,9 @@ class WeightedSum(FusionModel):
 
     uses_pool = True
 
-    def __init__(self, transform: str = "quantile") -> None:
-        self.transform = transform
+    def __init__(self, transformation: str = "quantile", penalty: str = "loo") -> None:
+        self.transformation = transformation
+        self.penalty = penalty
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, pool: npt.ArrayLike | None = None) -> WeightedSum:
         """Learn the weights.
@@ -71,27 +119,93 @@ class WeightedSum(FusionModel):
         Raises
         ------
         FusionError
-            When `transform` is not known.
+            When `transformation` or `penalty` is not known.
         ValueError
             When `X`, `y` or `pool` are no numbers, do not match, or `y` is not finite.
 
         """
         values, accuracies = self._check_training(X, y, rows=1)
-        self._learn_transform(self.transform, values, pool)
+        if self.penalty not in ("loo", "none"):
+            raise FusionError(f"penalty {self.penalty!r} is not known; use 'loo' or 'none'")
+        self._learn_transform(self.transformation, values, pool)
         features = self.transformer_.transform(values)
         mean = features.mean(axis=0)
         deviations = features - mean
         # the mean of equal numbers may differ from them by rounding, which is no deviation
         deviations[:, features.min(axis=0) == features.max(axis=0)] = 0
         scale = np.ones_like(mean)
-        if self.transform == "none":
+        if self.transformation == "none":
             largest = np.abs(deviations).max(axis=0)
             scale[largest > 0] = largest[largest > 0]
-        weights = np.linalg.lstsq(deviations / scale, accuracies - accuracies.mean(), rcond=None)[0]
+        penalties = _PENALTIES if self.penalty == "loo" else (0.0,)
+        weights, self.penalty_ = _least_squares(deviations / scale, accuracies - accuracies.mean(), penalties)
         self.coef_ = weights / scale
         self.intercept_ = float(accuracies.mean() - (self.coef_ * mean).sum())
         return self
 
     def predict(self, X: npt.ArrayLike) -> Array:
-        features = self.transformer_.transform(self._check_table(X)) if self._fitted() else None
-        return features
+        values = self._check_table(X)
+        features = self.transformer_.transform(values)
+        # each row is summed by itself: a matrix product's rounding depends on how many rows it has
+        predicted: Array = (features * self.coef_).sum(axis=1) + self.intercept_
+        return predicted
+
+    def weights(self) -> dict[str, float]:
+        """Return feature -> weight: each indicator's, then `missing(<indicator>)` for those with gaps."""
+        check_is_fitted(self)
+        names = self.transformer_.get_feature_names_out(getattr(self, "feature_names_in_", None))
+        return dict(zip(map(str, names), self.coef_.tolist(), strict=True))
+
+    def equation(self, digits: int = 4) -> str:
+        """Return the learned formula, and in the lines below it what its symbols mean.
+
+        Parameters
+        ----------
+        digits : int
+            Significant digits of the numbers.
+
+        """
+        check_is_fitted(self)
+        kind = COLUMNS[self.transformation]
+        formula = f"accuracy = {self.intercept_:.{digits}g}"
+        for i, (name, weight) in enumerate(self.weights().items()):
+            transformed = kind.symbol and i < self.n_features_in_
+            term = f"{kind.symbol}({name})" if transformed else name
+            formula += f" {'-' if weight < 0 else '+'} {abs(weight):.{digits}g} {term}"
+        reference = f"the {self.transformer_.n_reference_} architectures of the {self.reference_} table"
+        lines = [formula, f"{kind.meaning} {reference}"]
+        if len(self.transformer_.flagged_):
+            lines.append("missing(x): 1 where x is missing, otherwise 0")
+        return "\n".join(lines)
+
+    def to_state(self) -> ModelState:
+        check_is_fitted(self)
+        return ModelState(
+            {
+                "coef": self.coef_.tolist(),
+                "penalty": self.penalty_,
+                "intercept": self.intercept_,
+                "reference": self.reference_,
+                "transformer": self.transformer_.to_state(),
+            }
+        )
+
+    def restore(self, state: ModelState) -> None:
+        values = state.values
+        self.coef_ = np.array(values["coef"], dtype=np.float64)
+        self.penalty_ = float(values["penalty"])
+        self.intercept_ = float(values["intercept"])
+        self.reference_ = values["reference"]
+        self.transformer_ = IndicatorTransform(self.transformation).restore(values["transformer"])
+        self.n_features_in_ = self.transformer_.n_features_in_
+
+
+MODELS.add(
+    "weighted_sum",
+    ModelInfo(
+        "weighted_sum",
+        WeightedSum,
+        "weighted sum of the transformed indicators, weights by least squares",
+        "Tran, Ali, Bae, IEEE Access 9, 2021, doi 10.1109/ACCESS.2021.3115911",
+    ),
+)

@@ -1,1 +1,8 @@
 """A space, a predictor and a budget to architectures."""
+
+from fusion.search.base import Indicators, Measure, SearchResult
+from fusion.search.compare import compare
+from fusion.search.predictor_search import predictor_search
+from fusion.search.random_search import random_search
+
+__all__ = ["Indicators", "Measure", "SearchResult", "compare", "predictor_search", "random_search"]

@@ -1,0 +1,312 @@
+"""The `fusion` command: reads arguments, calls the library, prints; nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import fusion
+from fusion.errors import FusionError
+
+
+def _settings(pairs: Sequence[str], option: str) -> dict[str, Any]:
+    """Return `key=value` pairs as a dictionary, values read as YAML."""
+    import yaml
+
+    found = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise FusionError(f"{option} {pair}: expected key=value")
+        found[name] = yaml.safe_load(text)
+    return found
+
+
+def _space(args: argparse.Namespace) -> Any:
+    from fusion.spaces import make_space
+
+    return make_space(args.space, _settings(args.space_set, "--space-set"))
+
+
+def _archs(text: str, space: Any) -> list[str]:
+    """Return the architectures named by `all`, `sample:N`, `sample:N:SEED`, or a file."""
+    from fusion.pipeline.config import Architectures
+    from fusion.pipeline.inputs import choose_architectures
+
+    if text == "all":
+        return choose_architectures(space, Architectures())
+    if text.startswith("sample:"):
+        numbers = text.split(":")[1:]
+        if not all(number.isdigit() for number in numbers) or len(numbers) > 2:
+            raise FusionError(f"--archs {text}: expected sample:N or sample:N:SEED")
+        size, seed = (*(int(number) for number in numbers), 0)[:2]
+        return choose_architectures(space, Architectures(sample=size, seed=seed))
+    return choose_architectures(space, Architectures(file=text))
+
+
+def _workers(args: argparse.Namespace) -> int:
+    from fusion.extraction.table import default_workers
+
+    return args.workers or default_workers()
+
+
+def _run(args: argparse.Namespace) -> None:
+    from fusion.pipeline import load_pipeline, run_pipeline
+
+    pipeline = load_pipeline(args.pipeline, args.set)
+    out = args.out or Path("out") / Path(args.pipeline).stem
+    summary = run_pipeline(pipeline, out)
+    print(f"Report: {out / 'report.html'}", *summary, sep="\n")
+
+
+def _measure(args: argparse.Namespace) -> None:
+    from fusion.benchmarks.training import Recipe, measure
+    from fusion.evaluation.metrics import split_half_reliability
+    from fusion.extraction.store import write_parquet
+    from fusion.extraction.table import pick_device
+    from fusion.images import load_images
+
+    space = _space(args)
+    table = measure(
+        space,
+        _archs(args.archs, space),
+        load_images(args.images),
+        Recipe.from_dict(_settings(args.set, "--set")),
+        args.out,
+        workers=_workers(args),
+        device=pick_device(args.device),
+    )
+    write_parquet(args.out / "accuracies.parquet", table)
+    seeds = table.filter(like="accuracy_seed_").to_numpy()
+    print(f"{len(table)} architectures, {seeds.shape[1]} seeds each: {args.out / 'accuracies.parquet'}")
+    if seeds.shape[1] > 1 and len(table) > 2:
+        reliability = split_half_reliability(seeds)
+        print(f"Split-half reliability (Spearman, Spearman-Brown corrected): {reliability:.3f}")
+
+
+def _extract(args: argparse.Namespace) -> None:
+    from fusion.extraction.table import extract, pick_device, undefined
+    from fusion.images import load_images
+    from fusion.indicators import select
+
+    space = _space(args)
+    indicators = select(args.indicators)
+    archs = _archs(args.archs, space)
+    table = extract(
+        space,
+        archs,
+        load_images(args.images).batch(args.batch_size, args.seed),
+        indicators,
+        args.out,
+        images=args.images,
+        repeats=args.repeats,
+        seed=args.seed,
+        device=pick_device(args.device),
+        workers=_workers(args),
+    )
+    print(
+        f"{len(archs)} architectures, {len(table)} different networks, "
+        f"{len(indicators)} indicators: {args.out}"
+    )
+    if n := len(undefined(args.out)):
+        print(f"{n} values are undefined; the column `status` says why")
+
+
+def _fit(args: argparse.Namespace) -> None:
+    from fusion.pipeline.steps import fit_files
+
+    print(*fit_files(args.indicators, args.accuracies, args.target, args.model, args.out), sep="\n")
+
+
+def _predict(args: argparse.Namespace) -> None:
+    from fusion.extraction.table import pick_device
+    from fusion.pipeline.steps import predict_files
+
+    written = predict_files(
+        args.model,
+        args.archs,
+        args.out,
+        indicators=args.indicators,
+        device=pick_device(args.device),
+        workers=_workers(args),
+        warn=lambda line: print(f"fusion: {line}", file=sys.stderr),
+    )
+    print(f"{written} architectures predicted: {args.out}")
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from fusion.pipeline.steps import evaluate_files
+
+    metrics = evaluate_files(
+        args.indicators,
+        args.accuracies,
+        args.target,
+        args.model.split(","),
+        args.out,
+        train_size=args.train_size,
+        splits=args.splits,
+        seed=args.seed,
+    )
+    print(f"{'method':<18}{'PLCC':>8}{'RMSE':>8}{'SROCC':>8}{'KROCC':>8}")
+    rows = sorted(metrics["methods"].items(), key=lambda item: -(item[1]["srocc"]["mean"] or -2))
+    for name, found in rows:
+        values = [found[metric]["mean"] for metric in ("plcc", "rmse", "srocc", "krocc")]
+        print(f"{name:<18}" + "".join("       -" if v is None else f"{v:8.3f}" for v in values))
+    print(f"Report: {args.out / 'report.html'}")
+
+
+def _search(args: argparse.Namespace) -> None:
+    from fusion.extraction.table import pick_device
+    from fusion.pipeline.config import SearchSettings
+    from fusion.pipeline.steps import search_files
+
+    settings = SearchSettings(
+        model=args.model,
+        budget=args.budget,
+        initial=args.initial,
+        rounds=args.rounds,
+        candidates=args.candidates,
+        repeats=args.repeats,
+        seed=args.seed,
+    )
+    found = search_files(
+        args.indicators,
+        args.accuracies,
+        args.target,
+        settings,
+        args.out,
+        images=args.images,
+        device=pick_device(args.device),
+        workers=_workers(args),
+    )
+    for name, method in found["methods"].items():
+        print(f"{name:<22} mean best {method['mean_best']:.3f}, best {method['best'][0]['arch']}")
+    print(f"optimum {found['optimum']:.3f}; {args.out / 'search.json'}")
+
+
+def _list(args: argparse.Namespace) -> None:
+    from fusion.catalogue import catalogue
+
+    rows = catalogue(args.what)
+    if args.json:
+        print(json.dumps(rows, indent=1))
+        return
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        print(f"{row['name']:<{width}}  {row['summary']}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fusion", description="Training-free indicators of neural architectures, fused into accuracies."
+    )
+    parser.add_argument("--version", action="version", version=f"fusion {fusion.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    def command(name: str, function: Any, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(function=function)
+        return sub
+
+    def passes(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+        sub.add_argument("--workers", type=int, default=0, help="processes (default: one per core)")
+
+    def from_space(sub: argparse.ArgumentParser, archs: str) -> None:
+        sub.add_argument("--space", required=True, help="see `fusion list spaces`")
+        sub.add_argument(
+            "--space-set", nargs="+", default=[], metavar="KEY=VALUE", help="settings of the space"
+        )
+        sub.add_argument("--archs", required=True, help=archs)
+        sub.add_argument(
+            "--images", required=True, help="digits, or a CIFAR folder, an .npz, an image folder"
+        )
+        sub.add_argument("--out", required=True, type=Path)
+
+    def from_table(sub: argparse.ArgumentParser, model: str) -> None:
+        sub.add_argument("--indicators", required=True, type=Path, help="folder that `fusion extract` wrote")
+        sub.add_argument("--accuracies", required=True, type=Path, help="Parquet or CSV with a column `arch`")
+        sub.add_argument("--target", required=True, help="column of the accuracies")
+        sub.add_argument("--model", required=True, help=model)
+        sub.add_argument("--out", required=True, type=Path)
+
+    archs = "file (CSV or Parquet with a column `arch`, or one a line), all, sample:N or sample:N:SEED"
+
+    sub = command("run", _run, "Run a pipeline from architectures to report.")
+    sub.add_argument("pipeline", help="YAML file, or the name of a bundled pipeline")
+    sub.add_argument("--out", type=Path, help="folder for the results (default: out/NAME)")
+    sub.add_argument(
+        "--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", help="override keys"
+    )
+
+    sub = command("measure", _measure, "Train architectures over several seeds and record their accuracies.")
+    from_space(sub, archs)
+    sub.add_argument(
+        "--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE", help="keys of the recipe"
+    )
+    passes(sub)
+
+    sub = command("extract", _extract, "Compute indicators into a table; goes on where it was stopped.")
+    from_space(sub, archs)
+    sub.add_argument("--indicators", default="all", help="preset (fi, all) or comma-separated names")
+    sub.add_argument("--batch-size", type=int, default=64)
+    sub.add_argument("--repeats", type=int, default=1, help="initialisations per architecture")
+    sub.add_argument("--seed", type=int, default=0)
+    passes(sub)
+
+    sub = command("fit", _fit, "Fit a fusion model on an indicator table and measured accuracies.")
+    from_table(sub, "see `fusion list models`")
+
+    sub = command("predict", _predict, "Predict accuracies with a fitted model.")
+    sub.add_argument("--model", required=True, type=Path, help="folder that `fusion fit` wrote")
+    sub.add_argument("--indicators", type=Path, help="indicator table; without it they are extracted")
+    sub.add_argument("--archs", required=True, type=Path, help="CSV or Parquet with a column `arch`")
+    sub.add_argument("--out", required=True, type=Path, help="CSV file to write")
+    passes(sub)
+
+    sub = command("evaluate", _evaluate, "Judge models and single indicators on held-out architectures.")
+    from_table(sub, "one or more, comma-separated")
+    sub.add_argument("--train-size", type=int, default=100)
+    sub.add_argument("--splits", type=int, default=10)
+    sub.add_argument("--seed", type=int, default=0)
+
+    sub = command("search", _search, "Search a space with a predictor, and without one for comparison.")
+    from_table(sub, "the predictor")
+    sub.add_argument("--images", help="where the table's images lie now (default: where they lay)")
+    for name, default in (
+        ("budget", 50),
+        ("initial", 20),
+        ("rounds", 3),
+        ("candidates", 100),
+        ("repeats", 5),
+    ):
+        sub.add_argument(f"--{name}", type=int, default=default)
+    sub.add_argument("--seed", type=int, default=0)
+    passes(sub)
+
+    sub = command("list", _list, "List what there is.")
+    sub.add_argument("what", choices=("spaces", "indicators", "models", "benchmarks"))
+    sub.add_argument("--json", action="store_true")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, 1 after a one-line message for bad input, 130 when interrupted."""
+    args = _parser().parse_args(argv)
+    try:
+        args.function(args)
+    except FusionError as error:
+        print(f"fusion: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("fusion: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm, rankdata
+
+from fusion.errors import FusionError
+from fusion.regression import WeightedSum
+
+
+def normal_scores(X):
+    return norm.ppf((np.apply_along_axis(rankdata, 0, X) - 0.5) / len(X))
+
+
+def wide_table(rows, columns, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(rows, columns)) * 10.0 ** rng.integers(-3, 4, columns)
+
+
+def test_weights_are_those_of_least_squares():
+    X, y = wide_table(50, 4), np.random.default_rng(1).normal(80, 5, 50)
+    model = WeightedSum(penalty="none").fit(X, y)
+    design = np.column_stack([np.ones(50), normal_scores(X)])
+    intercept, *weights = np.linalg.solve(design.T @ design, design.T @ y)  # the normal equations
+    assert np.allclose(model.coef_, weights)
+    assert np.isclose(model.intercept_, intercept)
+    assert np.allclose(model.predict(X), design @ [intercept, *weights])
+
+
+def test_more_indicators_than_architectures_gives_the_least_norm():
+    X, y = wide_table(6, 15), np.random.default_rng(1).normal(80, 5, 6)
+    model = WeightedSum(penalty="none").fit(X, y)
+    scores = normal_scores(X)
+    assert np.allclose(model.coef_, np.linalg.pinv(scores - scores.mean(0)) @ (y - y.mean()))
+    assert np.allclose(model.predict(X), y)
+
+
+def test_repeated_indicators_share_their_weight():
+    x, y = wide_table(30, 1), np.random.default_rng(1).normal(80, 5, 30)
+    single = WeightedSum(penalty="none").fit(x, y)
+    twice = WeightedSum(penalty="none").fit(np.hstack([x, x]), y)
+    assert np.allclose(twice.coef_, single.coef_[0] / 2)
+
+
+def test_pool_gives_the_ranks():
+    pool, y = wide_table(200, 2), np.random.default_rng(1).normal(80, 5, 20)
+    model = WeightedSum(penalty="none").fit(pool[:20], y, pool=pool)
+    design = np.column_stack([np.ones(20), normal_scores(pool)[:20]])
+    expected = np.linalg.lstsq(design, y, rcond=None)[0]
+    assert np.allclose([model.intercept_, *model.coef_], expected)
+
+
+def test_raw_values_60_decades_apart_and_a_missing_one():
+    rng = np.random.default_rng(4)
+    base = rng.normal(size=(40, 3))
+    y = 70 + base @ [3.0, -2.0, 0.5]
+    model = WeightedSum("none", penalty="none").fit(base * [1e-30, 1.0, 1e30], y)
+    assert np.allclose(model.coef_, [3e30, -2.0, 0.5e-30], rtol=1e-9)
+    assert np.isclose(model.intercept_, 70)
+    x = np.array([[np.nan, 1.0, 0.0]])
+    assert np.isclose(model.predict(x)[0], 70 + 3 * base[:, 0].mean() - 2)
+
+
+@pytest.mark.parametrize("transformation", ["quantile", "signed_log", "standard", "none"])
+def test_a_constant_indicator_changes_nothing(transformation):
+    x, y = wide_table(30, 2), np.random.default_rng(1).normal(80, 5, 30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = WeightedSum(transformation).fit(np.column_stack([x, np.full(30, 0.1)]), y)
+    assert model.coef_[2] == 0
+    assert np.allclose(model.coef_[:2], WeightedSum(transformation).fit(x, y).coef_)
+
+
+def test_missing_values_have_a_weight_of_their_own():
+    y = np.array([60.0, 61.0, 62.0, 50.0, 50.0])
+    model = WeightedSum("standard").fit([[1.0], [2.0], [3.0], [np.nan], [np.nan]], y)
+    assert np.allclose(model.predict([[np.nan], [2.0]]), [50, 61])
+
+
+def test_rounding_does_not_depend_on_the_number_of_rows():
+    X = wide_table(50, 40)
+    model = WeightedSum().fit(X, np.random.default_rng(1).normal(80, 5, 50))
+    assert np.array_equal(model.predict(X), [model.predict(row[None])[0] for row in X])
+
+
+def test_one_architecture_is_predicted_as_it_is():
+    assert np.allclose(WeightedSum().fit([[1.0, np.nan]], [73.0]).predict([[5.0, 2.0]]), [73])
+
+
+@pytest.mark.parametrize("transformation", ["quantile", "signed_log", "standard", "none"])
+def test_equation_evaluates_to_the_prediction(transformation):
+    values = wide_table(40, 3)
+    values[5, 1] = np.nan
+    table = pd.DataFrame(values, columns=["cj", "os", "cnntk"])
+    model = WeightedSum(transformation).fit(table, np.random.default_rng(1).normal(80, 5, 40))
+    formula, meaning, *rest = model.equation(digits=12).splitlines()
+    terms = re.findall(r"([+-]) ([\d.e+-]+) (\S+)", formula)
+    assert formula.startswith("accuracy = ")
+    intercept = float(formula.split()[2])
+    symbol = {"quantile": "q", "signed_log": "s", "standard": "z", "none": ""}[transformation]
+    written = [f"{symbol}({name})" if symbol else name for name in table]
+    flags = [] if transformation == "none" else ["missing(os)"]
+    assert [term for *_, term in terms] == written + flags
+    assert len(rest) == len(flags)
+    assert meaning.startswith(f"{symbol}(x)" if symbol else "x")
+    assert meaning.endswith("the 40 architectures of the training table")
+    features = model.transformer_.transform(values)
+    weights = [float(sign + number) for sign, number, _ in terms]
+    assert np.allclose(intercept + features @ weights, model.predict(table))
+
+
+def test_equation_of_an_array_numbers_the_columns():
+    model = WeightedSum("none", penalty="none").fit([[1.0, 0.0], [2.0, 5.0], [3.0, 1.0]], [-2.0, -4.0, -6.0])
+    assert re.fullmatch(r"accuracy = \S+ - 2 x0 [+-] \S+ x1", model.equation(digits=3).splitlines()[0])
+
+
+def test_unknown_transformation_is_explained():
+    with pytest.raises(FusionError, match="unknown transformation 'log'"):
+        WeightedSum("log").fit([[1.0], [2.0]], [1.0, 2.0])
+
+
+def test_the_penalty_is_the_one_with_the_least_error_when_each_architecture_is_left_out():
+    rng = np.random.default_rng(5)
+    base = rng.normal(size=(25, 3))
+    X = np.hstack([base, base + 0.05 * rng.normal(size=(25, 3))])  # indicators that say the same
+    y = 80 + base @ [1.0, -2.0, 0.5] + rng.normal(0, 1.0, 25)
+    model = WeightedSum("standard").fit(X, y)
+    Z = (X - X.mean(0)) / X.std(0)
+
+    def left_out(penalty):
+        errors = []
+        for i in range(25):
+            keep = np.arange(25) != i
+            A = np.column_stack([np.ones(24), Z[keep]])
+            D = np.diag([0.0] + 6 * [25 * penalty])
+            weights = np.linalg.solve(A.T @ A + D, A.T @ y[keep])
+            errors.append((y[i] - weights[0] - Z[i] @ weights[1:]) ** 2)
+        return np.mean(errors)
+
+    grid = [0.0, *(10.0**i for i in range(-4, 2))]
+    assert model.penalty_ == min(grid, key=left_out)
+    assert 0 < model.penalty_ < 10
+    assert np.linalg.norm(model.coef_) < np.linalg.norm(WeightedSum("standard", "none").fit(X, y).coef_)
+
+
+def test_an_unknown_penalty_is_refused():
+    with pytest.raises(FusionError, match="'loo' or 'none'"):
+        WeightedSum(penalty="lots").fit([[1.0], [2.0]], [1.0, 2.0])
