@@ -95,7 +95,6 @@ def scatter(
     -------
     str
         An SVG element. Predictions far outside are drawn on the frame.
-
     """
     names = sorted(shown)
     columns = min(len(names), 2 if len(names) in (2, 4) else 3)
@@ -159,7 +158,6 @@ def learning_curve(
     -------
     str
         An SVG element.
-
     """
     with _style():
         figure, (ax,) = _subplots(1, 1, 3.6)
@@ -202,7 +200,6 @@ def heat_map(names: Sequence[str], correlations: Sequence[Sequence[float | None]
     -------
     str
         An SVG element.
-
     """
     matrix = np.array([_floats(row) for row in correlations])
     order = _clustered(matrix)
@@ -244,7 +241,6 @@ def weights(
     -------
     str
         An SVG element; at most `MAX_WEIGHTS` features per model.
-
     """
     names = sorted(weights)
     largest = {
@@ -290,7 +286,6 @@ def search_trajectories(trajectories: Mapping[str, Sequence[Sequence[float]]], o
     -------
     str
         An SVG element.
-
     """
     with _style():
         figure, (ax,) = _subplots(1, 1, 3.6)

@@ -32,7 +32,6 @@ class Outcome:
         Each method's score, higher is better; judged by every metric but RMSE.
     fitted : dict of str to ndarray, shape (test architectures,)
         Each method's prediction in the units of the accuracy; judged by RMSE.
-
     """
 
     measured: Array
@@ -70,7 +69,6 @@ def scores_per_replicate(
     -------
     dict of str to dict of str to ndarray, shape (replicates,)
         Method -> metric -> values; NaN where undefined.
-
     """
     draws = [_rows_by_group(outcome.groups) for outcome in outcomes]
 
@@ -78,7 +76,7 @@ def scores_per_replicate(
         chosen = int(rng.integers(len(outcomes)))
         return _score(outcomes[chosen], draws[chosen](rng))
 
-    bar = tqdm(range(replicates), desc="bootstrap", leave=False, disable=not progress)
+    bar = tqdm(range(replicates), desc="bootstrap", leave=False, disable=None if progress else True)
     return _collect(replicate() for _ in bar)
 
 

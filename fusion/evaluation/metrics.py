@@ -44,7 +44,6 @@ def plcc(measured: ArrayLike, predicted: ArrayLike) -> float:
     Notes
     -----
     cov(y, p) / (sd(y) sd(p)).
-
     """
     y, p = _pair(measured, predicted)
     return _pearson(y, p) if _vary(y, p) else np.nan
@@ -58,7 +57,6 @@ def rmse(measured: ArrayLike, predicted: ArrayLike) -> float:
     Notes
     -----
     sqrt(mean((y - p)^2)).
-
     """
     y, p = _pair(measured, predicted)
     return float(np.sqrt(np.mean((y - p) ** 2))) if _finite(y, p) else np.nan
@@ -72,7 +70,6 @@ def srocc(measured: ArrayLike, predicted: ArrayLike) -> float:
     Notes
     -----
     Pearson's correlation of the ranks; ties share their mean rank.
-
     """
     y, p = _pair(measured, predicted)
     return _pearson(stats.rankdata(y), stats.rankdata(p)) if _vary(y, p) else np.nan
@@ -86,7 +83,6 @@ def krocc(measured: ArrayLike, predicted: ArrayLike) -> float:
     Notes
     -----
     tau-b: (concordant - discordant) / sqrt((pairs - ties in y) (pairs - ties in p)).
-
     """
     y, p = _pair(measured, predicted)
     return float(stats.kendalltau(y, p).statistic) if _vary(y, p) else np.nan
@@ -105,7 +101,6 @@ def ndcg(measured: ArrayLike, predicted: ArrayLike) -> float:
     doubles with each tenth of the architectures. Gains linear in the accuracy would make all methods
     look perfect where a few architectures fail. Tied predictions share the mean discount of
     their positions (McSherry and Najork, 2008).
-
     """
     y, p = _pair(measured, predicted)
     if not _finite(y, p) or np.ptp(y) == 0:
@@ -137,7 +132,6 @@ def precision_at_k(measured: ArrayLike, predicted: ArrayLike, k: int = K) -> flo
     -----
     Among the `k` best is what measured at least as much as the `k`-th best. Where tied predictions
     straddle the `k`-th place, this is the expected value over the orders of the tied ones.
-
     """
     y, p = _pair(measured, predicted)
     if not _finite(y, p) or not 1 <= k <= len(y) or np.ptp(y) == 0:
@@ -162,7 +156,6 @@ def regret_at_k(measured: ArrayLike, predicted: ArrayLike, k: int = K) -> float:
     -----
     Where tied predictions straddle the `k`-th place, this is the expected value over the orders of
     the tied ones.
-
     """
     y, p = _pair(measured, predicted)
     if not _finite(y, p) or not 1 <= k <= len(y):
@@ -190,7 +183,6 @@ class Metric:
         False for errors and regrets.
     formula : str
         The definition in one line.
-
     """
 
     function: Callable[[ArrayLike, ArrayLike], float]
@@ -246,7 +238,6 @@ def split_half_reliability(scores: ArrayLike, draws: int = 200) -> float:
     each way). r is the mean over the ways of Spearman's correlation between the halves' means.
     Spearman-Brown (1910): k r / (1 + (k - 1) r), k = seeds / h. A negative r says that
     the seeds do not agree at all, has no such correction and is returned as it is.
-
     """
     table = np.asarray(scores, dtype=float)
     if table.ndim != 2:

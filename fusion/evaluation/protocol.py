@@ -61,7 +61,6 @@ class Evaluation:
     predictions : DataFrame
         Out-of-sample predictions at `train_size`: `arch`, `split`, `set` ("test"), `measured` and
         one column per model; one row per split and test architecture.
-
     """
 
     metrics: dict[str, Any]
@@ -123,7 +122,6 @@ def evaluate(
     FusionError
         When the inputs do not fit together, sizes leave too few architectures, or a model predicts
         something that is not finite.
-
     """
     data = _checked(values, accuracy, groups, models, higher_is_better)
     if splits < 1 or bootstrap < 0:

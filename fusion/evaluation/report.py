@@ -69,7 +69,6 @@ def write_report(
     Notes
     -----
     The same input gives the same bytes.
-
     """
     sections = [
         tables.summary(title, metrics),

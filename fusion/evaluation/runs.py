@@ -40,7 +40,6 @@ class Data:
         Accuracies.
     groups : ndarray of int, shape (architectures,)
         Equal numbers are twins; 0 to the number of groups minus 1.
-
     """
 
     values: pd.DataFrame
@@ -63,7 +62,6 @@ class Run:
         For each model that has such, the weight of each feature in each split.
     predictions : list of DataFrame
         Test predictions of the models, one table per split.
-
     """
 
     test_sizes: list[int] = field(default_factory=list)
@@ -91,11 +89,10 @@ def run_size(
     ------
     FusionError
         When `size` leaves too few for testing or a model predicts what is not finite.
-
     """
     run = Run()
     outcomes = []
-    for number in tqdm(range(splits), desc=f"fit on {size}", leave=False, disable=not progress):
+    for number in tqdm(range(splits), desc=f"fit on {size}", leave=False, disable=None if progress else True):
         train, test = split(data.groups, size, derive_seed(seed, number))
         fitted: dict[str, Array] = {}
         for name, make in models.items():

@@ -42,7 +42,6 @@ def split(
     ------
     FusionError
         When fewer than 2 would be trained on or fewer than 10 tested.
-
     """
     total = len(groups)
     if not MIN_TRAIN <= train_size <= total - MIN_TEST:

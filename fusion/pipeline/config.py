@@ -32,12 +32,15 @@ class Architectures:
         Of the sample.
     distinct : bool
         Sample among different networks (keys) instead of among architecture strings.
+    without_dead_edges : bool
+        Leave out those with an operation on no path from input to output, after sampling.
     """
 
     sample: int | None = None
     file: str | None = None
     seed: int = 0
     distinct: bool = False
+    without_dead_edges: bool = False
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,15 @@ def choose_architectures(space: Space, chosen: Architectures) -> list[str]:
         For a missing file, an unknown architecture, or a sample larger than the space.
     """
     if chosen.file is not None:
-        return read_checked_archs(find(chosen.file), space)
-    if not chosen.distinct:
-        return list(space.enumerate()) if chosen.sample is None else space.sample(chosen.sample, chosen.seed)
+        archs = read_checked_archs(find(chosen.file), space)
+    elif chosen.distinct:
+        archs = _distinct(space, chosen)
+    else:
+        archs = list(space.enumerate()) if chosen.sample is None else space.sample(chosen.sample, chosen.seed)
+    return [arch for arch in archs if not (chosen.without_dead_edges and space.has_dead_edge(arch))]
+
+
+def _distinct(space: Space, chosen: Architectures) -> list[str]:
     keys = list(dict.fromkeys(space.canonical(arch) for arch in space.enumerate()))
     if chosen.sample is None:
         return keys

@@ -172,6 +172,7 @@ def _judge(
         "images": Path(pipeline.images).name,
         "batch_size": pipeline.batch_size,
         "repeats": pipeline.repeats,
+        "without_dead_edges": pipeline.architectures.without_dead_edges,
         "networks": len({space.canonical(arch) for arch in values.index}),
         **metrics["protocol"],
     }

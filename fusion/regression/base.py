@@ -28,7 +28,6 @@ class ModelState:
         JSON values.
     files : dict of str to str
         File name -> text, for what has a text format of its own.
-
     """
 
     values: dict[str, Any]
@@ -72,7 +71,6 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         ------
         KeyError, TypeError, ValueError
             When `state` is not one of this model.
-
         """
 
     def __sklearn_tags__(self) -> Any:
@@ -96,12 +94,14 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         values: Array = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite=False)
         return values
 
-    def _learn_transform(self, kind: str, values: Array, pool: npt.ArrayLike | None) -> None:
-        """Fit `transformer_` on the pool, without one on the training `values`; `reference_` says which."""
+    def _learn_transform(self, kind: str, values: Array, y: Array, pool: npt.ArrayLike | None) -> None:
+        """Fit `transformer_` on the pool, without one on the training `values`; `reference_` says which.
+
+        Where missing values stand is learned from the training values and their accuracies `y`.
+        """
         self.reference_ = "training" if pool is None else "pool"
-        if pool is not None:
-            values = self._check_columns(pool)
-        self.transformer_ = IndicatorTransform(kind).fit(values)
+        reference = values if pool is None else self._check_columns(pool)
+        self.transformer_ = IndicatorTransform(kind).fit(reference).orient(values, y)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,6 @@ def make_model(name: str, **params: Any) -> FusionModel:
     ------
     FusionError
         When there is no such model or it has no such setting.
-
     """
     estimator = MODELS[name].estimator
     known = [*inspect.signature(estimator).parameters]

@@ -72,7 +72,7 @@ class Quantile(Column):
     counts: npt.NDArray[np.int64]
 
     symbol = "q"
-    meaning = "q(x): 0 where x is missing, otherwise the Gaussian score of x's rank among"
+    meaning = "q(x): the Gaussian score of x's rank among"
 
     @classmethod
     def learn(cls, reference: Array) -> Quantile:
@@ -111,7 +111,7 @@ class SignedLog(Column):
     gain: float
 
     symbol = "s"
-    meaning = "s(x): 0 where x is missing, otherwise sign(x) log(1 + |x| / median|x|), standardised over"
+    meaning = "s(x): sign(x) log(1 + |x| / median|x|), standardised over"
 
     @classmethod
     def learn(cls, reference: Array) -> SignedLog:
@@ -140,7 +140,7 @@ class Standard(Column):
     gain: float
 
     symbol = "z"
-    meaning = "z(x): 0 where x is missing, otherwise x less its mean, over its standard deviation, of"
+    meaning = "z(x): x less its mean, over its standard deviation, of"
 
     @classmethod
     def learn(cls, reference: Array) -> Standard:

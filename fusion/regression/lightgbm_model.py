@@ -78,7 +78,6 @@ class LightGBM(FusionModel):
     monotone views of a few latent variables, with 16 to 1,024 training rows: random thresholds helped
     up to 256 rows, linear leaves on top of them at every size, averaging members a little at every
     size. With 16 rows a ridge regression had the higher Kendall's tau, and these trees the lower RMSE.
-
     """
 
     uses_pool = True
@@ -126,15 +125,14 @@ class LightGBM(FusionModel):
             When LightGBM is not installed or refuses a setting.
         ValueError
             When `X`, `y` or `pool` are no numbers, do not match, or `y` is not finite.
-
         """
         lightgbm = _lightgbm()
         for name in ("n_estimators", "n_members"):
             if getattr(self, name) < 1:
                 raise FusionError(f"{name} is {getattr(self, name)}; give at least 1")
         values, accuracies = self._check_training(X, y, rows=2)
-        self._learn_transform("quantile", values, pool)
-        scores = self.transformer_.scores(values)
+        self._learn_transform("quantile", values, accuracies, pool)
+        scores = self.transformer_.transform(values)
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_members)
         self.boosters_ = []
         for seed in seeds:
@@ -171,7 +169,7 @@ class LightGBM(FusionModel):
 
     def predict(self, X: npt.ArrayLike) -> Array:
         values = self._check_table(X)
-        scores = self.transformer_.scores(values)
+        scores = self.transformer_.transform(values)
         members = [booster.predict(scores, num_threads=self.n_jobs) for booster in self.boosters_]
         predicted: Array = np.mean(members, axis=0)
         return predicted

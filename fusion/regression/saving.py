@@ -33,7 +33,6 @@ class SavedModel:
         Names of the indicators, in the order of the model's columns.
     metadata : dict
         What was said about it when it was saved.
-
     """
 
     name: str
@@ -53,7 +52,6 @@ class SavedModel:
         ------
         FusionError
             When an indicator that the model reads is not in the table, or is in it twice.
-
         """
         missing = [name for name in self.features if name not in table.columns]
         if missing:
@@ -91,7 +89,6 @@ def save_model(directory: Path, model: FusionModel, *, features: list[str], meta
         or the metadata is no JSON value, or the directory cannot be written.
     sklearn.exceptions.NotFittedError
         When the model is not fitted.
-
     """
     state = model.to_state()
     fitted_on = [str(name) for name in getattr(model, "feature_names_in_", features)]
@@ -132,7 +129,6 @@ def load_model(directory: Path) -> SavedModel:
     FusionError
         When the directory or a file is missing or damaged, of another format version, or holds a model
         that this version does not know.
-
     """
     content = _read_json(directory)
     file = directory / MODEL_FILE

@@ -13,11 +13,12 @@ from fusion.regression.columns import COLUMNS, Array
 
 
 class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Bring every indicator to one scale, and missing values to its middle.
+    """Bring every indicator to one scale, and missing values to its middle or its worse end.
 
     NaN and infinite values are missing. A missing value becomes 0, the middle of the transformed
-    reference; each column that has missing values at fit time gets one more column at the end, 1 where
-    the value is missing and 0 elsewhere. A column without any value, or with a single one, becomes 0.
+    reference, or after `orient` the end of the reference that goes with low accuracy; each column that
+    has missing values at fit time gets one more column at the end, 1 where the value is missing and 0
+    elsewhere. A column without any value, or with a single one, becomes 0.
 
     Parameters
     ----------
@@ -32,6 +33,8 @@ class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ----------
     columns_ : list of Column
         The learned transformation of each column.
+    fill_ : ndarray of float, shape (n_features_in_,)
+        What stands for a missing value.
     flagged_ : ndarray of int, shape (n_flags,)
         The columns that had missing values at fit time.
     n_reference_ : int
@@ -47,7 +50,6 @@ class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     array([[-1.,  0.],
            [ 0.,  1.],
            [ 1.,  0.]])
-
     """
 
     def __init__(self, kind: str = "quantile") -> None:
@@ -69,7 +71,6 @@ class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             When `kind` is not known.
         ValueError
             When `X` is not a table of numbers.
-
         """
         kind = COLUMNS[self.kind]
         values: Array = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
@@ -78,8 +79,29 @@ class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             kind.learn(column[here] if here.any() else np.zeros(1))
             for column, here in zip(values.T, present.T, strict=True)
         ]
+        self.fill_ = np.array([column.missing for column in self.columns_])
+        self._ends = [
+            column.apply(np.array([x[here].min(), x[here].max()]) if here.any() else np.zeros(2))
+            for column, x, here in zip(self.columns_, values.T, present.T, strict=True)
+        ]
         self.flagged_ = np.flatnonzero(~present.all(axis=0) & kind.flags_missing)
         self.n_reference_ = len(values)
+        return self
+
+    def orient(self, X: npt.ArrayLike, y: Array) -> IndicatorTransform:
+        """Let missing values stand at the end of the reference that goes with low accuracy.
+
+        An indicator is undefined where the network is degenerate, so the middle flatters it. The
+        direction is the sign of the correlation over the training architectures `X` with accuracies
+        `y`; without one the middle stays, as with `kind` "none".
+        """
+        if not COLUMNS[self.kind].flags_missing:
+            return self
+        for j, column in enumerate(self.scores(X).T):
+            here = np.isfinite(column)
+            covariance = float(np.cov(column[here], y[here])[0, 1]) if here.sum() > 1 else 0.0
+            if covariance != 0:
+                self.fill_[j] = self._ends[j][0 if covariance > 0 else 1]
         return self
 
     def scores(self, X: npt.ArrayLike) -> Array:
@@ -92,12 +114,16 @@ class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             scores[present, j] = column.apply(values[present, j])
         return scores
 
+    def filled(self, X: npt.ArrayLike) -> Array:
+        """Return the transformed values of `X`, all finite, shape (n_architectures, n_indicators)."""
+        scores = self.scores(X)
+        filled: Array = np.where(np.isnan(scores), self.fill_, scores)
+        return filled
+
     def transform(self, X: npt.ArrayLike) -> Array:
         """Return the features of `X`, all finite, shape (n_architectures, n_indicators + n_flags)."""
-        scores = self.scores(X)
-        missing = np.isnan(scores)
-        filled = np.where(missing, [column.missing for column in self.columns_], scores)
-        return np.column_stack([filled, missing[:, self.flagged_].astype(np.float64)])
+        missing = np.isnan(self.scores(X))
+        return np.column_stack([self.filled(X), missing[:, self.flagged_].astype(np.float64)])
 
     def get_feature_names_out(self, input_features: npt.ArrayLike | None = None) -> npt.NDArray[np.object_]:
         """Return the indicators' names, then `missing(<name>)` for each column that marks missing values."""
@@ -111,6 +137,7 @@ class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return {
             "columns": [column.to_state() for column in self.columns_],
+            "fill": self.fill_.tolist(),
             "flagged": self.flagged_.tolist(),
             "n_reference": self.n_reference_,
         }
@@ -122,10 +149,10 @@ class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ------
         KeyError, TypeError
             When `state` is not one of this kind.
-
         """
         kind = COLUMNS[self.kind]
         self.columns_ = [kind.from_state(column) for column in state["columns"]]
+        self.fill_ = np.array(state["fill"], dtype=np.float64)
         self.flagged_ = np.array(state["flagged"], dtype=np.intp)
         self.n_reference_ = state["n_reference"]
         self.n_features_in_ = len(self.columns_)

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fusion.errors import FusionError
 from fusion.regression.base import MODELS, FusionModel, ModelInfo, ModelState
-from fusion.regression.columns import COLUMNS, Array
+from fusion.regression.columns import COLUMNS, Array, Quantile
 from fusion.regression.transform import IndicatorTransform
 
 # For features of standard deviation about 1.
@@ -50,8 +50,23 @@ def _least_squares(deviations: Array, target: Array, penalties: tuple[float, ...
     return weights, chosen
 
 
+def _accuracies(score: Array, levels: Array) -> Array:
+    """Return the accuracies at `score`: linear between levels, and beyond them as in the outer quarters.
+
+    Strictly increasing where accuracies differ, so that the best predictions are not tied.
+    """
+    at, accuracy = levels
+    inside: Array = np.interp(score, at, accuracy)
+    if len(at) < 2:
+        return inside
+    quarter = max(1, len(at) // 4)
+    low = (accuracy[quarter] - accuracy[0]) / (at[quarter] - at[0])
+    high = (accuracy[-1] - accuracy[-1 - quarter]) / (at[-1] - at[-1 - quarter])
+    return inside + low * np.minimum(score - at[0], 0) + high * np.maximum(score - at[-1], 0)
+
+
 class WeightedSum(FusionModel):
-    """Predicted accuracy = intercept + sum of weight times transformed indicator.
+    """Score = intercept + sum of weight times transformed indicator; the accuracy is a function of it.
 
     The weights minimise the mean squared error over the training architectures plus a penalty times
     their squared norm, the intercept not counted in it. With penalty 0, where several weights reach the
@@ -67,6 +82,10 @@ class WeightedSum(FusionModel):
         "loo" takes, from 0 and powers of ten, the penalty with the least squared error when each
         training architecture is left out in turn: indicators say much the same, and plain least
         squares ("none", the paper's form) then gives them large weights of opposite signs.
+    target : {"gaussian", "accuracy"}
+        What the score is fitted to. "accuracy" (the paper's form): the accuracy itself. "gaussian": the
+        Gaussian score of its rank among the training accuracies, from which the prediction is mapped
+        back. Accuracies have a long lower tail, and a few collapsed networks then decide the weights.
 
     Attributes
     ----------
@@ -75,6 +94,8 @@ class WeightedSum(FusionModel):
     intercept_ : float
     penalty_ : float
         The penalty taken.
+    levels_ : ndarray of float, shape (2, n_levels)
+        With target "gaussian": scores and the accuracies that they stand for, both increasing.
     reference_ : {"pool", "training"}
         From which architectures the transformation was learned.
     transformer_ : IndicatorTransform
@@ -92,17 +113,19 @@ class WeightedSum(FusionModel):
     --------
     >>> import pandas as pd
     >>> table = pd.DataFrame({"params": [1.0, 2.0, 3.0, 4.0]}, index=["a", "b", "c", "d"])
-    >>> model = WeightedSum(transformation="none").fit(table, [52.0, 54.0, 56.0, 58.0])
+    >>> model = WeightedSum(transformation="none", target="accuracy").fit(table, [52.0, 54.0, 56.0, 58.0])
     >>> print(model.equation().splitlines()[0])
     accuracy = 50 + 2 params
-
     """
 
     uses_pool = True
 
-    def __init__(self, transformation: str = "quantile", penalty: str = "loo") -> None:
+    def __init__(
+        self, transformation: str = "quantile", penalty: str = "loo", target: str = "gaussian"
+    ) -> None:
         self.transformation = transformation
         self.penalty = penalty
+        self.target = target
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, pool: npt.ArrayLike | None = None) -> WeightedSum:
         """Learn the weights.
@@ -119,15 +142,16 @@ class WeightedSum(FusionModel):
         Raises
         ------
         FusionError
-            When `transformation` or `penalty` is not known.
+            When `transformation`, `penalty` or `target` is not known.
         ValueError
             When `X`, `y` or `pool` are no numbers, do not match, or `y` is not finite.
-
         """
         values, accuracies = self._check_training(X, y, rows=1)
         if self.penalty not in ("loo", "none"):
             raise FusionError(f"penalty {self.penalty!r} is not known; use 'loo' or 'none'")
-        self._learn_transform(self.transformation, values, pool)
+        if self.target not in ("gaussian", "accuracy"):
+            raise FusionError(f"target {self.target!r} is not known; use 'gaussian' or 'accuracy'")
+        self._learn_transform(self.transformation, values, accuracies, pool)
         features = self.transformer_.transform(values)
         mean = features.mean(axis=0)
         deviations = features - mean
@@ -137,18 +161,23 @@ class WeightedSum(FusionModel):
         if self.transformation == "none":
             largest = np.abs(deviations).max(axis=0)
             scale[largest > 0] = largest[largest > 0]
+        goal = accuracies
+        if self.target == "gaussian":
+            ranks = Quantile.learn(accuracies)
+            goal, levels = ranks.apply(accuracies), np.unique(accuracies)
+            self.levels_ = np.array([ranks.apply(levels), levels])
         penalties = _PENALTIES if self.penalty == "loo" else (0.0,)
-        weights, self.penalty_ = _least_squares(deviations / scale, accuracies - accuracies.mean(), penalties)
+        weights, self.penalty_ = _least_squares(deviations / scale, goal - goal.mean(), penalties)
         self.coef_ = weights / scale
-        self.intercept_ = float(accuracies.mean() - (self.coef_ * mean).sum())
+        self.intercept_ = float(goal.mean() - (self.coef_ * mean).sum())
         return self
 
     def predict(self, X: npt.ArrayLike) -> Array:
         values = self._check_table(X)
         features = self.transformer_.transform(values)
         # each row is summed by itself: a matrix product's rounding depends on how many rows it has
-        predicted: Array = (features * self.coef_).sum(axis=1) + self.intercept_
-        return predicted
+        score: Array = (features * self.coef_).sum(axis=1) + self.intercept_
+        return score if self.target == "accuracy" else _accuracies(score, self.levels_)
 
     def weights(self) -> dict[str, float]:
         """Return feature -> weight: each indicator's, then `missing(<indicator>)` for those with gaps."""
@@ -163,19 +192,26 @@ class WeightedSum(FusionModel):
         ----------
         digits : int
             Significant digits of the numbers.
-
         """
         check_is_fitted(self)
         kind = COLUMNS[self.transformation]
-        formula = f"accuracy = {self.intercept_:.{digits}g}"
+        name = "accuracy" if self.target == "accuracy" else "score"
+        formula = f"{name} = {self.intercept_:.{digits}g}"
         for i, (name, weight) in enumerate(self.weights().items()):
             transformed = kind.symbol and i < self.n_features_in_
             term = f"{kind.symbol}({name})" if transformed else name
             formula += f" {'-' if weight < 0 else '+'} {abs(weight):.{digits}g} {term}"
         reference = f"the {self.transformer_.n_reference_} architectures of the {self.reference_} table"
         lines = [formula, f"{kind.meaning} {reference}"]
+        if self.target == "gaussian":
+            lines.append("accuracy: the training accuracy whose rank has that Gaussian score")
         if len(self.transformer_.flagged_):
-            lines.append("missing(x): 1 where x is missing, otherwise 0")
+            names = self.transformer_.get_feature_names_out(getattr(self, "feature_names_in_", None))
+            there = [
+                f"{kind.symbol}({names[j]}) = {self.transformer_.fill_[j]:.{digits}g}"
+                for j in self.transformer_.flagged_
+            ]
+            lines.append(f"missing(x): 1 where x is missing, otherwise 0; there {', '.join(there)}")
         return "\n".join(lines)
 
     def to_state(self) -> ModelState:
@@ -184,6 +220,7 @@ class WeightedSum(FusionModel):
             {
                 "coef": self.coef_.tolist(),
                 "penalty": self.penalty_,
+                "levels": self.levels_.tolist() if self.target == "gaussian" else None,
                 "intercept": self.intercept_,
                 "reference": self.reference_,
                 "transformer": self.transformer_.to_state(),
@@ -194,6 +231,8 @@ class WeightedSum(FusionModel):
         values = state.values
         self.coef_ = np.array(values["coef"], dtype=np.float64)
         self.penalty_ = float(values["penalty"])
+        if self.target == "gaussian":
+            self.levels_ = np.array(values["levels"], dtype=np.float64)
         self.intercept_ = float(values["intercept"])
         self.reference_ = values["reference"]
         self.transformer_ = IndicatorTransform(self.transformation).restore(values["transformer"])

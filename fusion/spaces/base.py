@@ -68,6 +68,13 @@ class Space(ABC):
         """Return the name of the group that must not straddle a split; by default the key."""
         return self.canonical(arch)
 
+    def has_dead_edge(self, arch: str) -> bool:
+        """Return whether some operation of `arch` lies on no path from input to output.
+
+        Benchmarks are also reported without such architectures. A space without edges has none.
+        """
+        return False
+
     def sample(self, n: int, seed: int) -> list[str]:
         """Return `n` different architectures, uniformly at random; the same for the same seed.
 

@@ -215,6 +215,9 @@ class NatsTss(Space):
         """
         return expression(parse(arch), shared_weights=False)
 
+    def has_dead_edge(self, arch: str) -> bool:
+        return has_dead_edge(parse(arch))
+
     def neighbours(self, arch: str) -> list[str]:
         cell = parse(arch)
         return [

@@ -48,7 +48,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps)
 def test_add_read_compact_equal_a_dictionary(program):
     with tempfile.TemporaryDirectory() as folder:

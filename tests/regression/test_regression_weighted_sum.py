@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm, rankdata
 
 from fusion.errors import FusionError
-from fusion.regression import WeightedSum
+from fusion.regression import LightGBM, WeightedSum
 
 
 def normal_scores(X):
@@ -21,7 +21,7 @@ def wide_table(rows, columns, seed=0):
 
 def test_weights_are_those_of_least_squares():
     X, y = wide_table(50, 4), np.random.default_rng(1).normal(80, 5, 50)
-    model = WeightedSum(penalty="none").fit(X, y)
+    model = WeightedSum(penalty="none", target="accuracy").fit(X, y)
     design = np.column_stack([np.ones(50), normal_scores(X)])
     intercept, *weights = np.linalg.solve(design.T @ design, design.T @ y)  # the normal equations
     assert np.allclose(model.coef_, weights)
@@ -31,7 +31,7 @@ def test_weights_are_those_of_least_squares():
 
 def test_more_indicators_than_architectures_gives_the_least_norm():
     X, y = wide_table(6, 15), np.random.default_rng(1).normal(80, 5, 6)
-    model = WeightedSum(penalty="none").fit(X, y)
+    model = WeightedSum(penalty="none", target="accuracy").fit(X, y)
     scores = normal_scores(X)
     assert np.allclose(model.coef_, np.linalg.pinv(scores - scores.mean(0)) @ (y - y.mean()))
     assert np.allclose(model.predict(X), y)
@@ -39,14 +39,14 @@ def test_more_indicators_than_architectures_gives_the_least_norm():
 
 def test_repeated_indicators_share_their_weight():
     x, y = wide_table(30, 1), np.random.default_rng(1).normal(80, 5, 30)
-    single = WeightedSum(penalty="none").fit(x, y)
-    twice = WeightedSum(penalty="none").fit(np.hstack([x, x]), y)
+    single = WeightedSum(penalty="none", target="accuracy").fit(x, y)
+    twice = WeightedSum(penalty="none", target="accuracy").fit(np.hstack([x, x]), y)
     assert np.allclose(twice.coef_, single.coef_[0] / 2)
 
 
 def test_pool_gives_the_ranks():
     pool, y = wide_table(200, 2), np.random.default_rng(1).normal(80, 5, 20)
-    model = WeightedSum(penalty="none").fit(pool[:20], y, pool=pool)
+    model = WeightedSum(penalty="none", target="accuracy").fit(pool[:20], y, pool=pool)
     design = np.column_stack([np.ones(20), normal_scores(pool)[:20]])
     expected = np.linalg.lstsq(design, y, rcond=None)[0]
     assert np.allclose([model.intercept_, *model.coef_], expected)
@@ -56,7 +56,7 @@ def test_raw_values_60_decades_apart_and_a_missing_one():
     rng = np.random.default_rng(4)
     base = rng.normal(size=(40, 3))
     y = 70 + base @ [3.0, -2.0, 0.5]
-    model = WeightedSum("none", penalty="none").fit(base * [1e-30, 1.0, 1e30], y)
+    model = WeightedSum("none", penalty="none", target="accuracy").fit(base * [1e-30, 1.0, 1e30], y)
     assert np.allclose(model.coef_, [3e30, -2.0, 0.5e-30], rtol=1e-9)
     assert np.isclose(model.intercept_, 70)
     x = np.array([[np.nan, 1.0, 0.0]])
@@ -75,7 +75,7 @@ def test_a_constant_indicator_changes_nothing(transformation):
 
 def test_missing_values_have_a_weight_of_their_own():
     y = np.array([60.0, 61.0, 62.0, 50.0, 50.0])
-    model = WeightedSum("standard").fit([[1.0], [2.0], [3.0], [np.nan], [np.nan]], y)
+    model = WeightedSum("standard", target="accuracy").fit([[1.0], [2.0], [3.0], [np.nan], [np.nan]], y)
     assert np.allclose(model.predict([[np.nan], [2.0]]), [50, 61])
 
 
@@ -94,7 +94,9 @@ def test_equation_evaluates_to_the_prediction(transformation):
     values = wide_table(40, 3)
     values[5, 1] = np.nan
     table = pd.DataFrame(values, columns=["cj", "os", "cnntk"])
-    model = WeightedSum(transformation).fit(table, np.random.default_rng(1).normal(80, 5, 40))
+    model = WeightedSum(transformation, target="accuracy").fit(
+        table, np.random.default_rng(1).normal(80, 5, 40)
+    )
     formula, meaning, *rest = model.equation(digits=12).splitlines()
     terms = re.findall(r"([+-]) ([\d.e+-]+) (\S+)", formula)
     assert formula.startswith("accuracy = ")
@@ -112,7 +114,9 @@ def test_equation_evaluates_to_the_prediction(transformation):
 
 
 def test_equation_of_an_array_numbers_the_columns():
-    model = WeightedSum("none", penalty="none").fit([[1.0, 0.0], [2.0, 5.0], [3.0, 1.0]], [-2.0, -4.0, -6.0])
+    model = WeightedSum("none", penalty="none", target="accuracy").fit(
+        [[1.0, 0.0], [2.0, 5.0], [3.0, 1.0]], [-2.0, -4.0, -6.0]
+    )
     assert re.fullmatch(r"accuracy = \S+ - 2 x0 [+-] \S+ x1", model.equation(digits=3).splitlines()[0])
 
 
@@ -126,7 +130,7 @@ def test_the_penalty_is_the_one_with_the_least_error_when_each_architecture_is_l
     base = rng.normal(size=(25, 3))
     X = np.hstack([base, base + 0.05 * rng.normal(size=(25, 3))])  # indicators that say the same
     y = 80 + base @ [1.0, -2.0, 0.5] + rng.normal(0, 1.0, 25)
-    model = WeightedSum("standard").fit(X, y)
+    model = WeightedSum("standard", target="accuracy").fit(X, y)
     Z = (X - X.mean(0)) / X.std(0)
 
     def left_out(penalty):
@@ -142,9 +146,41 @@ def test_the_penalty_is_the_one_with_the_least_error_when_each_architecture_is_l
     grid = [0.0, *(10.0**i for i in range(-4, 2))]
     assert model.penalty_ == min(grid, key=left_out)
     assert 0 < model.penalty_ < 10
-    assert np.linalg.norm(model.coef_) < np.linalg.norm(WeightedSum("standard", "none").fit(X, y).coef_)
+    assert np.linalg.norm(model.coef_) < np.linalg.norm(
+        WeightedSum("standard", "none", "accuracy").fit(X, y).coef_
+    )
 
 
 def test_an_unknown_penalty_is_refused():
     with pytest.raises(FusionError, match="'loo' or 'none'"):
         WeightedSum(penalty="lots").fit([[1.0], [2.0]], [1.0, 2.0])
+
+
+def test_missing_values_unseen_in_training_stand_at_the_worse_end():
+    rng = np.random.default_rng(2)
+    good = rng.normal(size=60)
+    table = np.column_stack([good, -good])  # the second one is better when lower
+    y = 80 + 5 * good
+    for model in (WeightedSum(), WeightedSum(target="accuracy"), LightGBM(n_estimators=100)):
+        worst, middle = model.fit(table, y).predict([[np.nan, np.nan], [0.0, 0.0]])
+        assert worst < np.quantile(y, 0.1) < middle
+
+
+def test_gaussian_target_ranks_under_outliers_and_maps_back_to_accuracies():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(200, 2))
+    score = x @ [1.0, 0.5]
+    y = 95 - 3 * np.exp(-2 * score)  # a long lower tail
+    model = WeightedSum("standard").fit(x[:100], y[:100])
+    predicted = model.predict(x[100:])
+    assert np.corrcoef(rankdata(predicted), rankdata(y[100:]))[0, 1] > 0.99
+    assert np.median(np.abs(predicted - y[100:])) < 0.5
+    assert len(np.unique(predicted)) == 100  # no ties beyond the training accuracies
+    plain = WeightedSum("standard", target="accuracy").fit(x[:100], y[:100]).predict(x[100:])
+    assert np.mean((predicted - y[100:]) ** 2) < np.mean((plain - y[100:]) ** 2)
+
+
+def test_gaussian_target_reproduces_training_accuracies_of_a_perfect_indicator():
+    y = np.array([10.0, 70.0, 80.0, 90.0, 91.0, 91.5])
+    model = WeightedSum("quantile", penalty="none").fit(np.arange(6.0)[:, None], y)
+    assert np.allclose(model.predict(np.arange(6.0)[:, None]), y)

@@ -1,0 +1,235 @@
+"""The command as a user runs it, on the files that each step leaves for the next."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import IMAGES, SPACE, training
+
+from fusion.cli import main
+from fusion.extraction.store import read_rows
+from fusion.extraction.table import KEYS, read_table
+from fusion.regression import load_model
+
+METRICS = ("plcc", "rmse", "srocc", "krocc")
+
+
+def test_predict_writes_what_the_model_says(work, tmp_path):
+    out = tmp_path / "out.csv"
+    predict = ["predict", "--model", str(work / "model"), "--indicators", str(work / "indicators")]
+    assert main([*predict, "--archs", str(work / "archs.csv"), "--out", str(out)]) == 0
+    found = pd.read_csv(out)
+    assert list(found.columns) == ["arch", "predicted"]
+    archs = pd.read_csv(work / "archs.csv")["arch"]
+    assert list(found["arch"]) == list(archs)
+    expected = load_model(work / "model").predict(read_table(work / "indicators").loc[archs])
+    assert (found["predicted"].to_numpy() == expected).all()
+
+
+def test_predict_keeps_bad_rows_out_and_names_their_lines(work, tmp_path, capsys):
+    archs = list(pd.read_csv(work / "archs.csv")["arch"][:3])
+    bad = tmp_path / "archs.csv"
+    bad.write_text("\n".join(["arch", archs[0], "|nonsense~0|", archs[1], "", archs[2] + "x"]) + "\n")
+    predict = ["predict", "--model", str(work / "model"), "--indicators", str(work / "indicators")]
+    assert main([*predict, "--archs", str(bad), "--out", str(tmp_path / "out.csv")]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[1].split(", ")[1] for line in told] == ["line 3", "line 6"]
+    assert list(pd.read_csv(tmp_path / "out.csv")["arch"]) == archs[:2]
+
+
+def test_predict_extracts_what_it_needs_without_a_table(work, tmp_path):
+    archs = pd.read_csv(work / "archs.csv")["arch"][:3]
+    archs.to_csv(tmp_path / "few.csv", index=False)
+    predict = [
+        "predict",
+        "--model",
+        str(work / "model"),
+        "--archs",
+        str(tmp_path / "few.csv"),
+        "--workers",
+        "1",
+    ]
+    assert main([*predict, "--out", str(tmp_path / "new.csv")]) == 0
+    with_table = [*predict, "--indicators", str(work / "indicators"), "--out", str(tmp_path / "old.csv")]
+    assert main(with_table) == 0
+    assert (tmp_path / "new.csv").read_text() == (tmp_path / "old.csv").read_text()
+
+
+def test_fit_prints_the_equation(work, tmp_path, capsys):
+    assert main(["fit", *training(work), "--model", "weighted_sum", "--out", str(tmp_path / "m")]) == 0
+    assert "accuracy = " in capsys.readouterr().out
+
+
+def test_evaluate_alone(work, tmp_path, capsys):
+    options = ["--model", "weighted_sum", "--train-size", "20", "--splits", "3", "--out", str(tmp_path / "e")]
+    assert main(["evaluate", *training(work), *options]) == 0
+    metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    assert metrics["methods"]["weighted_sum"]["kind"] == "model"
+    assert (tmp_path / "e" / "report.html").stat().st_size > 10_000
+    assert "weighted_sum" in capsys.readouterr().out
+
+
+def test_measure_trains_and_resumes(tmp_path, capsys):
+    options = [
+        *("measure", *SPACE, "--archs", "sample:3:1", "--images", "digits", "--workers", "1"),
+        *("--set", "epochs=1", "train_images=64", "seeds=2", "--out", str(tmp_path / "m")),
+    ]
+    assert main(options) == 0
+    assert "Split-half" not in capsys.readouterr().err
+    first = pd.read_parquet(tmp_path / "m" / "accuracies.parquet")
+    assert {"arch", "accuracy", "accuracy_seed_0", "accuracy_seed_1", "seconds"} == set(first.columns)
+    assert main(options) == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "m" / "accuracies.parquet"), first)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A pipeline file and the folder of its run."""
+    root = tmp_path_factory.mktemp("run")
+    pipeline = root / "small.yaml"
+    pipeline.write_text(
+        """
+title: A small run
+space: {name: nats-tss, channels: 2, cells: 1}
+images: digits
+batch_size: 16
+workers: 1
+target: digits test accuracy
+accuracies: {table: data/digits-tss/accuracies.parquet}
+architectures: {sample: 70, distinct: true}
+indicators: params, cj, os, nlr, cnntk
+models:
+  weighted_sum: {model: weighted_sum}
+  lightgbm: {model: lightgbm, params: {n_estimators: 20}}
+evaluation: {train_size: 30, train_sizes: [15, 30, 1000], splits: 3, bootstrap: 20}
+search: {budget: 8, initial: 4, rounds: 2, candidates: 6, repeats: 2}
+"""
+    )
+    assert main(["run", str(pipeline), "--out", str(root / "out")]) == 0
+    return pipeline, root / "out"
+
+
+def test_run_leaves_all_its_files(finished):
+    _, out = finished
+    for name in ("metrics.json", "report.html", "predictions.parquet", "search.json", "model/model.json"):
+        assert (out / name).stat().st_size > 0, name
+    assert len(read_rows(out / "indicators", KEYS)) >= 70 * 5
+    assert load_model(out / "models" / "lightgbm").name == "lightgbm"
+
+
+def test_metrics_have_the_promised_form(finished):
+    metrics = json.loads((finished[1] / "metrics.json").read_text())
+    protocol = metrics["protocol"]
+    assert protocol["space"] == "nats-tss"
+    assert protocol["train_size"] == 30
+    assert protocol["train_sizes"] == [15, 30]
+    kinds = {name: found["kind"] for name, found in metrics["methods"].items()}
+    assert kinds == {
+        **dict.fromkeys(("params", "cj", "os", "nlr", "cnntk"), "indicator"),
+        **dict.fromkeys(("weighted_sum", "lightgbm"), "model"),
+    }
+    for name, found in metrics["methods"].items():
+        for metric in METRICS:
+            values = [found[metric][k] for k in ("mean", "low", "high")]
+            assert all(v is None or np.isfinite(v) for v in values), (name, metric)
+    assert "accuracy = " in metrics["equations"]["weighted_sum"]
+    assert metrics["search"]["methods"].keys() == {"random", "predictor-random", "predictor-evolution"}
+
+
+def test_predictions_reproduce_the_metrics(finished):
+    _, out = finished
+    predictions = pd.read_parquet(out / "predictions.parquet")
+    metrics = json.loads((out / "metrics.json").read_text())
+    by_split = predictions.groupby("split")[["measured", "weighted_sum"]]
+    rho = by_split.apply(lambda d: d["measured"].corr(d["weighted_sum"], method="spearman")).mean()
+    assert metrics["methods"]["weighted_sum"]["srocc"]["mean"] == pytest.approx(rho)
+
+
+def test_a_second_run_computes_nothing(finished, monkeypatch, capsys):
+    pipeline, out = finished
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    for name in ("extraction.table.compute", "pipeline.run.evaluate", "pipeline.run.compare"):
+        monkeypatch.setattr(f"fusion.{name}", None)
+    assert main(["run", str(pipeline), "--out", str(out)]) == 0
+    changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
+    assert changed <= {"report.html"}
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"Report: {out / 'report.html'}"
+    assert len(lines) == 5
+
+
+def test_set_overrides_a_key_and_recomputes_what_depends_on_it(finished, tmp_path):
+    import shutil
+
+    pipeline, out = finished
+    copy = tmp_path / "out"
+    shutil.copytree(out, copy)
+    assert main(["run", str(pipeline), "--out", str(copy), "--set", "evaluation.train_size=40"]) == 0
+    assert json.loads((copy / "metrics.json").read_text())["protocol"]["train_size"] == 40
+    assert (copy / "search.json").stat().st_mtime_ns == (out / "search.json").stat().st_mtime_ns
+
+
+def test_search_alone(finished, tmp_path):
+    _, out = finished
+    table = pd.read_parquet("data/digits-tss/accuracies.parquet")
+    table.to_csv(tmp_path / "a.csv", index=False)
+    import shutil
+
+    shutil.copytree(out / "indicators", tmp_path / "indicators")
+    options = [
+        *("--indicators", str(tmp_path / "indicators"), "--accuracies", str(tmp_path / "a.csv")),
+        *("--target", "accuracy", "--model", "weighted_sum", "--budget", "6", "--initial", "4"),
+        *(
+            "--rounds",
+            "1",
+            "--candidates",
+            "4",
+            "--repeats",
+            "1",
+            "--workers",
+            "1",
+            "--out",
+            str(tmp_path / "s"),
+        ),
+    ]
+    assert main(["search", *options]) == 0
+    found = json.loads((tmp_path / "s" / "search.json").read_text())
+    assert all(len(m["trajectories"][0]) == 6 for m in found["methods"].values())
+
+
+@pytest.mark.parametrize("what", ["spaces", "indicators", "models", "benchmarks"])
+def test_list(what, capsys):
+    assert main(["list", what]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert main(["list", what, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == names
+    if what == "indicators":
+        assert all({"formula", "source", "higher_is_better", "cost"} <= row.keys() for row in rows)
+
+
+def test_the_command_is_installed_and_shows_its_version():
+    done = subprocess.run([sys.executable, "-m", "fusion.cli", "--version"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith("fusion ")
+
+
+def test_extraction_imports_without_what_only_learning_needs():
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['lightgbm', 'nats_bench', 'matplotlib']));"
+        "import fusion.extraction.table, fusion.cli; fusion.cli.main(['list', 'indicators'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "naswot" in done.stdout
+
+
+def test_images_extraction_options_are_the_documented_ones(work, tmp_path):
+    """The same options in another order and by preset give the same table."""
+    extract = ["extract", "--out", str(tmp_path / "t"), *IMAGES, *SPACE, "--indicators", "fi"]
+    assert main([*extract, "--archs", str(work / "archs.csv")]) == 0
+    names = ["cj", "os", "nlr", "cnntk"]
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t")[names], read_table(work / "indicators")[names])
