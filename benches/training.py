@@ -36,7 +36,7 @@ def main() -> None:
         started = time.perf_counter()
         for key in keys:
             train_architecture(key, space, data, recipe)
-        return (time.perf_counter() - started) / len(keys) / args.seeds
+        return (time.perf_counter() - started) / (len(keys) * recipe.seeds)
 
     stacked = seconds()
     with mock.patch.object(training, "_joint_network", return_value=None):

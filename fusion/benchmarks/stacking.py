@@ -7,12 +7,13 @@ steps with the overhead of one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 _CHANNELWISE = (nn.ReLU, nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.Identity, nn.SiLU, nn.GELU)
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 class CannotStack(Exception):
@@ -35,12 +36,18 @@ class StackedLinear(nn.Module):
         return out.transpose(0, 1).flatten(1)
 
 
-def _joined(layers: Sequence[nn.Module], name: str) -> Tensor | None:
-    values = [getattr(layer, name) for layer in layers]
-    return None if values[0] is None else torch.cat([value.detach() for value in values])
+def _filled(stacked: nn.Module, layers: Sequence[nn.Module]) -> nn.Module:
+    """Give `stacked`, made on the meta device so that nothing random is drawn, the layers' values."""
+    states = [layer.state_dict() for layer in layers]
+    joined = {
+        name: torch.cat([state[name] for state in states]) if first.ndim else first.clone()
+        for name, first in states[0].items()
+    }
+    stacked.load_state_dict(joined, assign=True)
+    return stacked
 
 
-def _stack_conv(layers: Sequence[nn.Conv2d]) -> nn.Conv2d:
+def _stack_conv(layers: Sequence[nn.Conv2d]) -> nn.Module:
     first, n = layers[0], len(layers)
     stacked = nn.Conv2d(
         n * first.in_channels,
@@ -52,12 +59,12 @@ def _stack_conv(layers: Sequence[nn.Conv2d]) -> nn.Conv2d:
         n * first.groups,
         first.bias is not None,
         first.padding_mode,
+        device="meta",
     )
-    stacked.load_state_dict({k: v for k in ("weight", "bias") if (v := _joined(layers, k)) is not None})
-    return stacked
+    return _filled(stacked, layers)
 
 
-def _stack_norm(layers: Sequence[nn.BatchNorm2d]) -> nn.BatchNorm2d:
+def _stack_norm(layers: Sequence[nn.BatchNorm2d]) -> nn.Module:
     first = layers[0]
     stacked = nn.BatchNorm2d(
         len(layers) * first.num_features,
@@ -65,11 +72,9 @@ def _stack_norm(layers: Sequence[nn.BatchNorm2d]) -> nn.BatchNorm2d:
         first.momentum,
         first.affine,
         first.track_running_stats,
+        device="meta",
     )
-    for k in ("weight", "bias", "running_mean", "running_var"):
-        if (value := _joined(layers, k)) is not None:
-            getattr(stacked, k).data.copy_(value)
-    return stacked
+    return _filled(stacked, layers)
 
 
 def stack(networks: Sequence[nn.Module]) -> nn.Module:
@@ -78,14 +83,30 @@ def stack(networks: Sequence[nn.Module]) -> nn.Module:
     Images (batch, S * channels, height, width), repeated S times along the channels or different
     for each network, become logits (batch, S * classes). Networks must have the same structure
     and treat channels alike: `stack` knows modules, not what `forward` does with their results,
-    so check the outputs of an architecture family once against the networks one by one.
+    so check the outputs of an architecture family once against the networks one by one. Data type
+    and device are kept; the global random state is left alone.
 
     Raises
     ------
     CannotStack
         For a module with parameters that is no 2-d convolution, 2-d batch normalisation or
-        linear layer, or one that is not known to treat channels alike.
+        linear layer, one that is not known to treat channels alike, or a module or parameter with
+        two names, which would not be shared any more.
     """
+    first = networks[0]
+    if _shares(first.named_modules(remove_duplicate=False)) or _shares(
+        first.named_parameters(remove_duplicate=False)
+    ):
+        raise CannotStack("a module or parameter has two names")
+    return _stack(networks)
+
+
+def _shares(named: Iterable[tuple[str, object]]) -> bool:
+    identities = [id(value) for _, value in named]
+    return len(set(identities)) < len(identities)
+
+
+def _stack(networks: Sequence[nn.Module]) -> nn.Module:
     first = networks[0]
     if isinstance(first, nn.Conv2d):
         return _stack_conv(networks)  # type: ignore[arg-type]
@@ -95,9 +116,11 @@ def stack(networks: Sequence[nn.Module]) -> nn.Module:
         return StackedLinear(networks)  # type: ignore[arg-type]
     children = list(first.named_children())
     if any(True for _ in first.parameters(recurse=False)) or (
-        not children and not isinstance(first, _CHANNELWISE) and type(first).__module__.startswith("torch.")
+        not children
+        and not isinstance(first, _CHANNELWISE + _CONTAINERS)
+        and type(first).__module__.startswith("torch.")
     ):
         raise CannotStack(f"no stacked form of {type(first).__name__}")
     for name, _ in children:
-        setattr(first, name, stack([getattr(network, name) for network in networks]))
+        setattr(first, name, _stack([getattr(network, name) for network in networks]))
     return first

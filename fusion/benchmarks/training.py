@@ -35,6 +35,14 @@ KEYS = ["key", "seed", "epoch"]
 _EVALUATION_BATCH = 64
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How an architecture is trained: SGD with Nesterov momentum, cosine schedule per step.
@@ -50,6 +58,11 @@ class Recipe:
         split, and are tested on all the others.
     seeds : int
         Trainings per architecture, seeds 0 .. seeds-1: initialisation and order of the images.
+
+    Raises
+    ------
+    FusionError
+        For a value of the wrong type or out of range.
     """
 
     epochs: int = 3
@@ -60,13 +73,29 @@ class Recipe:
     train_images: int | None = None
     seeds: int = 3
 
+    def __post_init__(self) -> None:
+        lr, momentum, decay = self.lr, self.momentum, self.weight_decay
+        count, number = "an integer of at least 1", "a number"
+        checks = {
+            "epochs": (_is_count(self.epochs), count),
+            "batch_size": (_is_count(self.batch_size), count),
+            "lr": (_is_number(lr) and lr > 0, f"{number} above 0"),
+            "momentum": (_is_number(momentum) and 0 <= momentum < 1, f"{number} from 0 to below 1"),
+            "weight_decay": (_is_number(decay) and decay >= 0, f"{number} of at least 0"),
+            "train_images": (self.train_images is None or _is_count(self.train_images), f"{count}, or None"),
+            "seeds": (_is_count(self.seeds), count),
+        }
+        for name, (valid, expected) in checks.items():
+            if not valid:
+                raise FusionError(f"recipe: {name} is {getattr(self, name)!r}, expected {expected}")
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """Return the recipe; raises FusionError for a key that a recipe does not have."""
+        """Return the recipe; raises FusionError for an unknown key or a bad value."""
         unknown = values.keys() - {field.name for field in fields(cls)}
         if unknown:
             known = ", ".join(field.name for field in fields(cls))
-            raise FusionError(f"recipe: unknown key {', '.join(sorted(unknown))}; known: {known}")
+            raise FusionError(f"recipe: unknown key {', '.join(sorted(map(str, unknown)))}; known: {known}")
         return cls(**values)
 
 
@@ -247,24 +276,29 @@ def measure(
     device: str = "cpu",
     train: Callable[..., list[Row]] = train_architecture,
 ) -> pd.DataFrame:
-    """Train every architecture that `out` does not have yet; return the accuracies of all `archs`.
+    """Train every architecture that `out` does not have yet; return the accuracies of `archs`.
 
-    Isomorphic architectures are trained once. Killed at any moment, it goes on where it was.
+    One row per key of `archs`, in their order, with the columns of `accuracies`. Isomorphic
+    architectures are trained once. Killed at any moment, it goes on where it was.
 
     Raises
     ------
     InvalidArchitecture
         Before any training, when one of `archs` is not of the space.
     FusionError
-        When `out` holds trainings by another recipe, or cannot be written.
+        When there are no `archs`, or `out` holds trainings by another recipe or on other images,
+        or cannot be written.
     """
     keys = list(dict.fromkeys(space.canonical(arch) for arch in archs))
+    if not keys:
+        raise FusionError("no architecture to measure; give at least one")
     data = training_data(images, recipe)
     meta = {
         "kind": "training-states",
         "space": space.name,
         "space_settings": space.settings,
         "images": images.name,
+        "images_digest": images.digest,
         "recipe": asdict(recipe),
         "device": torch.device(device).type,
     }
@@ -276,7 +310,7 @@ def measure(
         work = partial(train, space=space, data=data, recipe=recipe, device=device)
         run_tasks(work, todo, store, workers=workers, description="measure")
     store.compact()
-    return accuracies(store.read())
+    return accuracies(store.read()).set_index("arch").loc[keys].reset_index()
 
 
 def accuracies(states: pd.DataFrame) -> pd.DataFrame:

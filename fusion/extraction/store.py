@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from fusion.errors import FusionError
 FORMAT = 1
 # what a store's metadata says beside the settings on which its values depend
 _NOT_COMPARED = {"provenance", "indicator_versions"}
+# what pyarrow and pandas raise for a damaged file: its metadata holds JSON that nobody checks before use
+_UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, AttributeError)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -29,7 +32,8 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the reason for the failure may hold for this too
+            temporary.unlink()
         raise FusionError(
             f"{path}: cannot be written ({error.strerror or error}); "
             "make room or choose another --out, then run again"
@@ -39,7 +43,8 @@ def write_atomic(path: Path, data: bytes) -> None:
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
     """Write `frame` to `path` as one Parquet file, atomically."""
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink, compression="zstd")
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     write_atomic(path, sink.getvalue().to_pybytes())
 
 
@@ -47,12 +52,12 @@ def read_parquet(path: Path) -> pd.DataFrame:
     """Read one Parquet file; raises FusionError when it is missing or broken."""
     try:
         # the footer's own checks do not notice a column chunk cut short, so read it all here
-        frame: pd.DataFrame = pq.ParquetFile(path).read().to_pandas()
+        frame: pd.DataFrame = pq.ParquetFile(path, page_checksum_verification=True).read().to_pandas()
         return frame
     except FileNotFoundError:
         raise FusionError(f"{path}: no such file") from None
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())
         raise FusionError(
             f"{path}: truncated or no Parquet file ({reason}); delete it, and run the command that "
             "made it again to recompute its rows"
@@ -85,16 +90,20 @@ class PartStore:
         self.keys = keys
         self.meta = {"format": FORMAT, **meta, "provenance": provenance or {}}
         file = path / "meta.json"
-        if file.exists():
-            _check_same(self.meta, read_meta(path), path)
-            return
-        try:
-            (path / "parts").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FusionError(f"{path}: cannot be made ({error.strerror})") from None
-        if any((path / "parts").glob("*.parquet")):
-            raise FusionError(f"{file}: missing beside its parts; restore it or choose another folder")
-        write_atomic(file, json.dumps(self.meta, indent=1, sort_keys=True).encode())
+        if not file.exists():
+            try:
+                (path / "parts").mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise FusionError(f"{path}: cannot be made ({error.strerror})") from None
+            has_parts = bool(_parts(path))
+            # asked again after looking for parts: another process may just have made the store
+            if not file.exists():
+                if has_parts:
+                    raise FusionError(
+                        f"{file}: missing beside its parts; restore it or choose another folder"
+                    )
+                write_atomic(file, json.dumps(self.meta, indent=1, sort_keys=True).encode())
+        _check_same(self.meta, read_meta(path), path)
 
     def add(self, rows: pd.DataFrame) -> None:
         """Add rows as one part; on return they are on disk."""
@@ -138,11 +147,13 @@ def read_meta(path: Path) -> dict[str, Any]:
     """Return the metadata of the store at `path`; raises FusionError when there is none."""
     file = path / "meta.json"
     try:
-        meta: dict[str, Any] = json.loads(file.read_text())
+        meta = json.loads(file.read_text())
     except FileNotFoundError:
         raise FusionError(f"{path}: no table here ({file.name} is missing)") from None
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise FusionError(f"{file}: not readable ({error}); restore it") from None
+    if not isinstance(meta, dict):
+        raise FusionError(f"{file}: not readable (no JSON object); restore it")
     if meta.get("format") != FORMAT:
         raise FusionError(
             f"{path}: table format {meta.get('format')!r}, this version reads {FORMAT}; extract it again"

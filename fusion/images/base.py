@@ -13,6 +13,9 @@ from torch import Tensor
 
 from fusion.errors import FusionError
 
+# numbers looked at together when a sum runs over a whole data set: 32 MB as float64
+_CHUNK = 2**22
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -54,11 +57,17 @@ class ImageSet:
     name : str
         What the images are, for metadata and messages.
     x_train, y_train : ndarray
-        Images (n, height, width, channels), uint8 or floating point; labels (n,), 0 .. classes-1.
+        Images (n, height, width, 1 or 3 channels), finite numbers; integer labels (n,),
+        0 .. classes-1.
     x_test, y_test : ndarray or None
         The test part, where the data set has one.
     num_classes : int
         Number of classes.
+
+    Raises
+    ------
+    FusionError
+        When a part's shapes, types, labels or pixel values are not as said here.
     """
 
     name: str
@@ -69,21 +78,36 @@ class ImageSet:
     num_classes: int
 
     def __post_init__(self) -> None:
-        if self.x_train.ndim != 4 or self.x_train.shape[-1] not in (1, 3):
+        self._check(f"images {self.name!r}", self.x_train, self.y_train)
+        part = f"images {self.name!r}, test part"
+        if self.x_test is None or self.y_test is None:
+            if self.x_test is not self.y_test:
+                raise FusionError(
+                    f"{part}: images without labels or labels without images; give both or none"
+                )
+            return
+        self._check(part, self.x_test, self.y_test)
+        if self.x_test.shape[-1] != self.channels:
             raise FusionError(
-                f"images {self.name!r} have shape {self.x_train.shape}; "
-                "expected (n, height, width, channels) with 1 or 3 channels"
+                f"{part}: {self.x_test.shape[-1]} channels, but the training part has {self.channels}"
             )
-        if len(self.x_train) != len(self.y_train):
+
+    def _check(self, part: str, x: NDArray[np.generic], y: NDArray[np.int64]) -> None:
+        if x.ndim != 4 or x.shape[-1] not in (1, 3):
             raise FusionError(
-                f"images {self.name!r}: {len(self.x_train)} images but {len(self.y_train)} labels"
+                f"{part}: shape {x.shape}; expected (n, height, width, channels) with 1 or 3 channels"
             )
-        if len(self.y_train) == 0:
-            raise FusionError(f"images {self.name!r} hold no image")
-        if self.y_train.min() < 0 or self.y_train.max() >= self.num_classes:
+        if y.ndim != 1 or y.dtype.kind not in "iu":
+            raise FusionError(f"{part}: labels of shape {y.shape} and type {y.dtype}; expected (n,) integers")
+        if len(x) != len(y):
+            raise FusionError(f"{part}: {len(x)} images but {len(y)} labels")
+        if x.size == 0:
+            raise FusionError(f"{part}: shape {x.shape} holds no image")
+        if x.dtype.kind not in "buif" or not np.isfinite(x.min() + x.max()):
+            raise FusionError(f"{part}: pixels of type {x.dtype} that are not all finite numbers")
+        if y.min() < 0 or y.max() >= self.num_classes:
             raise FusionError(
-                f"images {self.name!r}: labels span {self.y_train.min()} .. {self.y_train.max()}, "
-                f"expected 0 .. {self.num_classes - 1}"
+                f"{part}: labels span {y.min()} .. {y.max()}, expected 0 .. {self.num_classes - 1}"
             )
 
     @property
@@ -92,10 +116,27 @@ class ImageSet:
         return int(self.x_train.shape[-1])
 
     @cached_property
+    def digest(self) -> str:
+        """SHA-256 of both parts' shapes, types, pixels and labels: equal digests mean equal images."""
+        sha = hashlib.sha256(repr(self.num_classes).encode())
+        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
+            if array is None:
+                sha.update(b"none")
+                continue
+            sha.update(repr((array.shape, array.dtype.str)).encode())
+            sha.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        return sha.hexdigest()
+
+    @cached_property
     def _scale(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        x = self.x_train.astype(np.float64)
-        std = x.std((0, 1, 2))
-        return x.mean((0, 1, 2)), np.where(std > 0, std, 1.0)
+        """Mean and standard deviation per channel; in chunks, never all images as float64."""
+        step = max(1, _CHUNK // self.x_train[0].size)
+        chunks = [self.x_train[start : start + step] for start in range(0, len(self.x_train), step)]
+        count = self.x_train[..., 0].size
+        mean = np.sum([chunk.sum((0, 1, 2), dtype=np.float64) for chunk in chunks], 0) / count
+        squares = [((chunk.astype(np.float64) - mean) ** 2).sum((0, 1, 2)) for chunk in chunks]
+        std = np.sqrt(np.sum(squares, 0) / count)
+        return mean, np.where(std > 0, std, 1.0)
 
     def tensor(self, x: NDArray[np.generic]) -> Tensor:
         """Return images as float32 (n, channels, height, width), normalised per channel.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,12 +29,15 @@ def read_npz(path: Path) -> ImageSet:
     Raises
     ------
     FusionError
-        When the file is no .npz or lacks the training arrays.
+        When the file is no .npz, lacks the training arrays, or holds others than `ImageSet` takes.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array")
+        with archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise FusionError(f"images {path}: cannot be read as .npz ({error}); fetch it again") from None
     missing = [name for name in ("x_train", "y_train") if name not in arrays]
     if missing:
@@ -42,26 +46,43 @@ def read_npz(path: Path) -> ImageSet:
     if x_train.ndim == 3:
         x_train = x_train[..., None]
         x_test = None if x_test is None else x_test[..., None]
-    y_train = arrays["y_train"].astype(np.int64)
-    y_test = arrays["y_test"].astype(np.int64) if "y_test" in arrays else None
-    num_classes = len(arrays["classes"]) if "classes" in arrays else int(y_train.max()) + 1
+    y_train = _labels(path, arrays["y_train"])
+    y_test = _labels(path, arrays["y_test"]) if "y_test" in arrays else None
+    num_classes = arrays["classes"].size if "classes" in arrays else int(y_train.max(initial=-1)) + 1
     return ImageSet(path.stem, x_train, y_train, x_test, y_test, num_classes)
 
 
-class _NumpyOnly(pickle.Unpickler):
-    """Reads the arrays of CIFAR's own files and refuses any other class: no code is run."""
+def _labels(path: Path, y: NDArray[np.generic]) -> NDArray[np.int64]:
+    try:
+        return y.astype(np.int64, casting="same_kind")
+    except TypeError:
+        raise FusionError(f"images {path}: labels have type {y.dtype}; expected integers from 0") from None
 
-    _ALLOWED: ClassVar = {
-        ("numpy.core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy", "ndarray"),
-        ("numpy", "dtype"),
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """Stand in for `_codecs.encode`, as which protocol 2 writes bytes, and know no other encoding."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"encoding {encoding!r} is not expected in a CIFAR file")
+    return text.encode("latin1")
+
+
+class _NumpyOnly(pickle.Unpickler):
+    """Reads arrays, as numpy of Python 2 or 3 pickled them, and refuses any other class: no code is run."""
+
+    _ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {
+        ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+        ("numpy.core.numeric", "_frombuffer"): np.empty(0).__reduce_ex__(5)[0],
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+        ("_codecs", "encode"): _latin1,
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ALLOWED:
+        # numpy 2 calls numpy.core numpy._core
+        found = self._ALLOWED.get((module.replace("numpy._core", "numpy.core", 1), name))
+        if found is None:
             raise pickle.UnpicklingError(f"{module}.{name} is not expected in a CIFAR file")
-        return super().find_class(module, name)
+        return found
 
 
 def _read_cifar_file(path: Path, label: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

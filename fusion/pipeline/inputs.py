@@ -15,9 +15,10 @@ from fusion.benchmarks.tables import read_accuracies, read_archs, to_keys
 from fusion.errors import FusionError, InvalidArchitecture
 from fusion.extraction.store import read_meta
 from fusion.indicators.base import INDICATORS, select
-from fusion.pipeline.config import Accuracies, Architectures, ModelSettings
+from fusion.pipeline.config import Accuracies, Architectures, ModelSettings, SearchSettings
 from fusion.regression import FusionModel, OnIndicators, make_model
 from fusion.resources import find
+from fusion.search import Indicators, compare
 from fusion.spaces.base import Space
 
 
@@ -149,6 +150,29 @@ def model_metadata(table: Path, target: str, trained_on: int) -> dict[str, Any]:
     meta = read_meta(table)
     images = meta.pop("provenance").get("images", "")
     return {"target": target, "trained_on": trained_on, "indicators": meta, "images": images}
+
+
+def compare_searches(
+    space: Space,
+    measured: Measured,
+    indicators: Indicators,
+    make_predictor: Callable[[], OnIndicators],
+    settings: SearchSettings,
+) -> dict[str, Any]:
+    """Return `fusion.search.compare` with accuracies looked up; the optimum is the best of them."""
+    return compare(
+        space,
+        measured.by_key.__getitem__,
+        indicators,
+        make_predictor,
+        budget=settings.budget,
+        initial=settings.initial,
+        rounds=settings.rounds,
+        candidates=settings.candidates,
+        repeats=settings.repeats,
+        seed=settings.seed,
+        optimum=float(measured.by_key.max()),
+    )
 
 
 def directions(indicators: Sequence[str]) -> dict[str, bool]:

@@ -22,6 +22,7 @@ from fusion.pipeline.config import Pipeline, SearchSettings
 from fusion.pipeline.inputs import (
     Measured,
     choose_architectures,
+    compare_searches,
     directions,
     fit,
     load_accuracies,
@@ -30,7 +31,6 @@ from fusion.pipeline.inputs import (
     model_metadata,
 )
 from fusion.regression import WeightedSum, make_model, save_model
-from fusion.search import compare
 from fusion.spaces import Space, make_space
 
 # A model is judged on what it was not trained on; so many architectures at least.
@@ -195,18 +195,12 @@ def _search(context: _Context, settings: SearchSettings, measured: Measured) -> 
     if context.ledger.has("search", digest, [file]):
         found: dict[str, Any] = json.loads(file.read_text())
         return found
-    found = compare(
+    found = compare_searches(
         context.space,
-        measured.by_key.__getitem__,
+        measured,
         lambda keys: context.extract(keys, progress=False),
         model_makers({"search": chosen}, context.indicators)["search"],
-        budget=settings.budget,
-        initial=settings.initial,
-        rounds=settings.rounds,
-        candidates=settings.candidates,
-        repeats=settings.repeats,
-        seed=settings.seed,
-        optimum=float(measured.by_key.max()),
+        settings,
     )
     write_atomic(file, _json(found))
     context.ledger.note("search", digest)

@@ -22,6 +22,7 @@ from fusion.pipeline.config import Accuracies, ModelSettings, SearchSettings
 from fusion.pipeline.inputs import (
     Measured,
     canonical_at,
+    compare_searches,
     directions,
     fit,
     load_accuracies,
@@ -29,7 +30,6 @@ from fusion.pipeline.inputs import (
     model_metadata,
 )
 from fusion.regression import WeightedSum, load_model, make_model, save_model
-from fusion.search import compare
 from fusion.spaces import Space, make_space
 
 
@@ -258,19 +258,8 @@ def search_files(
             images=source, seed=meta["seed"], device=device, workers=workers, progress=False,
         )  # fmt: skip
 
-    found = compare(
-        joined.space,
-        joined.measured.by_key.__getitem__,
-        compute,
-        model_makers({"search": ModelSettings(settings.model)}, names)["search"],
-        budget=settings.budget,
-        initial=settings.initial,
-        rounds=settings.rounds,
-        candidates=settings.candidates,
-        repeats=settings.repeats,
-        seed=settings.seed,
-        optimum=float(joined.measured.by_key.max()),
-    )
+    predictor = model_makers({"search": ModelSettings(settings.model)}, names)["search"]
+    found = compare_searches(joined.space, joined.measured, compute, predictor, settings)
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "search.json", json.dumps(found, indent=1, allow_nan=False).encode())
     return found

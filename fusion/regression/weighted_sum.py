@@ -62,7 +62,8 @@ def _accuracies(score: Array, levels: Array) -> Array:
     quarter = max(1, len(at) // 4)
     low = (accuracy[quarter] - accuracy[0]) / (at[quarter] - at[0])
     high = (accuracy[-1] - accuracy[-1 - quarter]) / (at[-1] - at[-1 - quarter])
-    return inside + low * np.minimum(score - at[0], 0) + high * np.maximum(score - at[-1], 0)
+    outside: Array = low * np.minimum(score - at[0], 0) + high * np.maximum(score - at[-1], 0)
+    return np.add(inside, outside)
 
 
 class WeightedSum(FusionModel):

@@ -58,7 +58,8 @@ class ResidualReduction(nn.Module):
         self.conv_a = ReLUConvBN(in_channels, out_channels, 3, stride=2)
         self.conv_b = ReLUConvBN(out_channels, out_channels, 3)
         self.downsample = nn.Sequential(
-            nn.AvgPool2d(2, stride=2),
+            # rounding up gives odd sizes the size of the convolution of stride 2
+            nn.AvgPool2d(2, stride=2, ceil_mode=True),
             nn.Conv2d(in_channels, out_channels, 1, bias=False),
         )
 

@@ -151,7 +151,7 @@ def test_predictions_reproduce_the_metrics(finished):
 def test_a_second_run_computes_nothing(finished, monkeypatch, capsys):
     pipeline, out = finished
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
-    for name in ("extraction.table.compute", "pipeline.run.evaluate", "pipeline.run.compare"):
+    for name in ("extraction.table.compute", "pipeline.run.evaluate", "pipeline.inputs.compare"):
         monkeypatch.setattr(f"fusion.{name}", None)
     assert main(["run", str(pipeline), "--out", str(out)]) == 0
     changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
