@@ -103,7 +103,7 @@ class ImageSet:
             raise FusionError(f"{part}: {len(x)} images but {len(y)} labels")
         if x.size == 0:
             raise FusionError(f"{part}: shape {x.shape} holds no image")
-        if x.dtype.kind not in "buif" or not np.isfinite(x.min() + x.max()):
+        if x.dtype.kind not in "buif" or not np.isfinite([x.min(), x.max()]).all():
             raise FusionError(f"{part}: pixels of type {x.dtype} that are not all finite numbers")
         if y.min() < 0 or y.max() >= self.num_classes:
             raise FusionError(
@@ -124,7 +124,7 @@ class ImageSet:
                 sha.update(b"none")
                 continue
             sha.update(repr((array.shape, array.dtype.str)).encode())
-            sha.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+            sha.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         return sha.hexdigest()
 
     @cached_property
@@ -133,7 +133,7 @@ class ImageSet:
         step = max(1, _CHUNK // self.x_train[0].size)
         chunks = [self.x_train[start : start + step] for start in range(0, len(self.x_train), step)]
         count = self.x_train[..., 0].size
-        mean = np.sum([chunk.sum((0, 1, 2), dtype=np.float64) for chunk in chunks], 0) / count
+        mean = np.sum([chunk.astype(np.float64).sum((0, 1, 2)) for chunk in chunks], 0) / count
         squares = [((chunk.astype(np.float64) - mean) ** 2).sum((0, 1, 2)) for chunk in chunks]
         std = np.sqrt(np.sum(squares, 0) / count)
         return mean, np.where(std > 0, std, 1.0)

@@ -81,19 +81,21 @@ class _NumpyOnly(pickle.Unpickler):
         # numpy 2 calls numpy.core numpy._core
         found = self._ALLOWED.get((module.replace("numpy._core", "numpy.core", 1), name))
         if found is None:
-            raise pickle.UnpicklingError(f"{module}.{name} is not expected in a CIFAR file")
+            raise pickle.UnpicklingError(f"{f'{module}.{name}'!r} is not expected in a CIFAR file")
         return found
 
 
 def _read_cifar_file(path: Path, label: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     try:
-        fields = _NumpyOnly(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        loaded = _NumpyOnly(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        fields = {name.encode() if isinstance(name, str) else name: x for name, x in loaded.items()}
         x = np.asarray(fields[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
         return x.transpose(0, 2, 3, 1), np.asarray(fields[label], dtype=np.int64)
     except FileNotFoundError:
         raise FusionError(f"images {path}: missing; unpack the whole archive") from None
-    except (pickle.UnpicklingError, EOFError, KeyError, ValueError, IndexError, TypeError) as error:
-        raise FusionError(f"images {path}: not a CIFAR file ({error}); fetch it again") from None
+    except Exception as error:  # damaged bytes make the unpickler raise almost anything
+        reason = " ".join(str(error).split())
+        raise FusionError(f"images {path}: not a CIFAR file ({reason}); fetch it again") from None
 
 
 def read_cifar(path: Path) -> ImageSet:

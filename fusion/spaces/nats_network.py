@@ -71,8 +71,8 @@ class ResidualReduction(nn.Module):
 class CellNetwork(nn.Module):
     """Stem, `cells` cells at C channels, reduction, cells at 2C, reduction, cells at 4C, head.
 
-    Maps images (batch, in_channels, height, width) to logits (batch, num_classes); height and
-    width of at least 4.
+    Maps images (batch, in_channels, height, width), of any height and width, to logits
+    (batch, num_classes).
     """
 
     def __init__(

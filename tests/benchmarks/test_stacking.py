@@ -13,6 +13,7 @@ SPACE = make_space("nats-tss", {"channels": 4, "cells": 1})
 ARCHS = [
     "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|",
     "|avg_pool_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|",
+    "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",  # cells without any module
 ]
 N, CLASSES = 3, 7
 
@@ -156,3 +157,40 @@ def test_what_cannot_be_stacked(module):
     networks = [nn.Sequential(nn.Conv2d(3, 4, 1), copy.deepcopy(module)) for _ in range(N)]
     with pytest.raises(CannotStack, match=type(module).__name__):
         stack(networks)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_data_type_and_device_are_those_of_the_networks(dtype):
+    for make in makers():
+        networks = [make().to(dtype) for _ in range(N)]
+        for tensor in stack(networks).state_dict().values():
+            assert tensor.dtype in (dtype, torch.int64)
+        # a device of which every machine has one; what is stacked on it must not come from the CPU
+        on_meta = stack([make().to("meta") for _ in range(N)])
+        assert {tensor.device.type for tensor in on_meta.state_dict().values()} == {"meta"}
+
+
+def test_global_random_state_is_left_alone():
+    networks = networks_of(next(makers()))
+    state = torch.random.get_rng_state()
+    stack(networks)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+class Twice(nn.Module):
+    """One layer, or one weight of two layers, under two names."""
+
+    def __init__(self, only_weight):
+        super().__init__()
+        self.a = nn.Conv2d(3, 3, 1)
+        self.b = nn.Conv2d(3, 3, 1) if only_weight else self.a
+        self.b.weight = self.a.weight
+
+    def forward(self, x):
+        return self.b(self.a(x))
+
+
+@pytest.mark.parametrize("only_weight", [True, False])
+def test_what_is_shared_within_a_network_is_not_stacked(only_weight):
+    with pytest.raises(CannotStack, match="two names"):
+        stack([nn.Sequential(Twice(only_weight)) for _ in range(N)])
