@@ -60,7 +60,7 @@ def test_predict_extracts_what_it_needs_without_a_table(work, tmp_path):
 
 def test_fit_prints_the_equation(work, tmp_path, capsys):
     assert main(["fit", *training(work), "--model", "weighted_sum", "--out", str(tmp_path / "m")]) == 0
-    assert "accuracy = " in capsys.readouterr().out
+    assert "score = " in capsys.readouterr().out
 
 
 def test_evaluate_alone(work, tmp_path, capsys):
@@ -135,7 +135,7 @@ def test_metrics_have_the_promised_form(finished):
         for metric in METRICS:
             values = [found[metric][k] for k in ("mean", "low", "high")]
             assert all(v is None or np.isfinite(v) for v in values), (name, metric)
-    assert "accuracy = " in metrics["equations"]["weighted_sum"]
+    assert "score = " in metrics["equations"]["weighted_sum"]
     assert metrics["search"]["methods"].keys() == {"random", "predictor-random", "predictor-evolution"}
 
 
