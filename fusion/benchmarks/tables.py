@@ -105,7 +105,7 @@ def _number(value: Any) -> float:
         return np.nan
 
 
-def read_accuracies(path: Path, column: str, arch_column: str = ARCH_COLUMN) -> pd.Series[float]:
+def read_accuracies(path: Path | str, column: str, arch_column: str = ARCH_COLUMN) -> pd.Series[float]:
     """Return one column of measured accuracies.
 
     Parameters
@@ -128,9 +128,8 @@ def read_accuracies(path: Path, column: str, arch_column: str = ARCH_COLUMN) -> 
     FusionError
         When the file is missing, unreadable, cut short or empty, lacks a column, has an accuracy
         that is no finite number, or two different accuracies of one architecture.
-
     """
-    table = _read_table(path)
+    table = _read_table(Path(path))
     archs = table.architectures(arch_column)
     values = [_number(value) for value in table.column(column)]
     bad = np.flatnonzero(~np.isfinite(values))
@@ -158,7 +157,7 @@ def read_accuracies(path: Path, column: str, arch_column: str = ARCH_COLUMN) -> 
     )
 
 
-def read_archs(path: Path) -> tuple[list[str], list[int]]:
+def read_archs(path: Path | str) -> tuple[list[str], list[int]]:
     """Return architectures and where each is in the file.
 
     Parameters
@@ -178,8 +177,8 @@ def read_archs(path: Path) -> tuple[list[str], list[int]]:
     ------
     FusionError
         When the file is missing, unreadable or empty, or lacks the column.
-
     """
+    path = Path(path)
     if path.suffix.lower() in (".csv", ".parquet"):
         table = _read_table(path)
         return [arch.strip() for arch in table.architectures(ARCH_COLUMN)], table.numbers
@@ -209,7 +208,6 @@ def to_keys(accuracies: pd.Series[float], space: Space) -> pd.Series[float]:
     ------
     InvalidArchitecture
         For a string that is not of the space; the message starts with its row, from 1.
-
     """
     keys = []
     for row, arch in enumerate(accuracies.index, start=1):

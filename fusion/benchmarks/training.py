@@ -270,7 +270,7 @@ def measure(
     archs: Sequence[str],
     images: ImageSet,
     recipe: Recipe,
-    out: Path,
+    out: Path | str,
     *,
     workers: int = 1,
     device: str = "cpu",
@@ -303,7 +303,7 @@ def measure(
         "device": torch.device(device).type,
     }
     provenance = {"libraries": library_versions(), "hardware": hardware(torch.device(device))}
-    store = PartStore(out, KEYS, meta, provenance)
+    store = PartStore(Path(out), KEYS, meta, provenance)
     done = set(store.read()["key"])
     todo = [key for key in keys if key not in done]
     if todo:

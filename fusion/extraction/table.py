@@ -91,7 +91,7 @@ def extract(
     archs: Sequence[str],
     batch: Batch,
     indicators: Sequence[str],
-    out: Path,
+    out: Path | str,
     *,
     images: str = "",
     repeats: int = 1,
@@ -115,7 +115,7 @@ def extract(
         On the CPU.
     indicators : sequence of str
         Names; see `fusion.indicators.select`.
-    out : Path
+    out : path
         Folder of the table; made when missing.
     images : str
         Where the images come from, as in `load_images`; noted beside the table, so that
@@ -142,6 +142,7 @@ def extract(
     FusionError
         When `out` holds a table of other settings, is broken, or cannot be written.
     """
+    out = Path(out)
     keys = list(dict.fromkeys(space.canonical(arch) for arch in archs))
     meta = {
         "kind": "indicators",

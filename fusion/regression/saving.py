@@ -65,7 +65,9 @@ class SavedModel:
         return self.model.predict(chosen)
 
 
-def save_model(directory: Path, model: FusionModel, *, features: list[str], metadata: dict[str, Any]) -> None:
+def save_model(
+    directory: Path | str, model: FusionModel, *, features: list[str], metadata: dict[str, Any]
+) -> None:
     """Write a fitted model to `directory`, which is made when it does not exist.
 
     `model.json` holds the format's version, the model's name and settings, what it learned, the
@@ -90,7 +92,7 @@ def save_model(directory: Path, model: FusionModel, *, features: list[str], meta
     sklearn.exceptions.NotFittedError
         When the model is not fitted.
     """
-    state = model.to_state()
+    directory, state = Path(directory), model.to_state()
     fitted_on = [str(name) for name in getattr(model, "feature_names_in_", features)]
     if len(features) != model.n_features_in_ or fitted_on != features:
         raise FusionError(
@@ -121,7 +123,7 @@ def save_model(directory: Path, model: FusionModel, *, features: list[str], meta
     write_atomic(directory / MODEL_FILE, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
 
-def load_model(directory: Path) -> SavedModel:
+def load_model(directory: Path | str) -> SavedModel:
     """Read the model that `save_model` wrote; its predictions are the same to the last bit.
 
     Raises
@@ -130,6 +132,7 @@ def load_model(directory: Path) -> SavedModel:
         When the directory or a file is missing or damaged, of another format version, or holds a model
         that this version does not know.
     """
+    directory = Path(directory)
     content = _read_json(directory)
     file = directory / MODEL_FILE
     try:
