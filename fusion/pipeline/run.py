@@ -220,7 +220,8 @@ def run_pipeline(pipeline: Pipeline, out: Path) -> list[str]:
     """
     context = _prepare(pipeline, out)
     archs = choose_architectures(context.space, pipeline.architectures)
-    measured = load_accuracies(pipeline.accuracies, context.space)
+    # an archive takes minutes to read whole, and only a search asks for architectures of its own
+    measured = load_accuracies(pipeline.accuracies, context.space, None if pipeline.search else archs)
     accuracy = measured.of(archs, context.space)
     if len(accuracy) < pipeline.evaluation.train_size + _FEWEST:
         raise FusionError(

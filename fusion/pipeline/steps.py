@@ -161,7 +161,8 @@ def _extract_again(
     folder = out.with_name(out.stem + "-indicators")
     return extract(
         space, archs, batch, features, folder,
-        images=metadata["images"], seed=meta["seed"], device=device, workers=workers,
+        images=metadata["images"], repeats=metadata["repeats"], seed=meta["seed"],
+        device=device, workers=workers,
     )  # fmt: skip
 
 

@@ -58,6 +58,27 @@ def test_predict_extracts_what_it_needs_without_a_table(work, tmp_path):
     assert (tmp_path / "new.csv").read_text() == (tmp_path / "old.csv").read_text()
 
 
+def test_predict_extracts_as_many_repeats_as_the_model_was_fitted_on(work, tmp_path):
+    extract = ["extract", *SPACE, *IMAGES, "--archs", "sample:8", "--indicators", "os", "--repeats", "2"]
+    assert main([*extract, "--out", str(tmp_path / "t")]) == 0
+    keys = read_table(tmp_path / "t").index
+    pd.DataFrame({"arch": keys, "y": np.arange(len(keys))}).to_csv(tmp_path / "y.csv", index=False)
+    files = ["--indicators", str(tmp_path / "t"), "--accuracies", str(tmp_path / "y.csv"), "--target", "y"]
+    assert main(["fit", *files, "--model", "weighted_sum", "--out", str(tmp_path / "m")]) == 0
+    predict = [
+        "predict",
+        "--model",
+        str(tmp_path / "m"),
+        "--archs",
+        str(tmp_path / "y.csv"),
+        "--workers",
+        "1",
+    ]
+    assert main([*predict, "--out", str(tmp_path / "o.csv")]) == 0
+    again = read_rows(tmp_path / "o-indicators", KEYS)
+    assert sorted(again["repeat"].unique()) == [0, 1]
+
+
 def test_fit_prints_the_equation(work, tmp_path, capsys):
     assert main(["fit", *training(work), "--model", "weighted_sum", "--out", str(tmp_path / "m")]) == 0
     assert "score = " in capsys.readouterr().out
