@@ -137,7 +137,7 @@ def benchmark_unique_string(cell: Cell) -> str:
 
     It follows `to_unique_str(consider_zero=True)` of `nats_bench`. Compared with `expression` it
     keeps apart some cells that compute the same (a sum of zeros is not zero to it) and joins some
-    that differ (it cannot see whether two equal convolutions share their weights: 644 of its
+    that differ (it cannot see whether two equal convolutions share their weights: 430 of its
     classes hold networks with different numbers of parameters).
     """
     nodes = ["0", "", "", ""]
