@@ -188,9 +188,34 @@ def _search(args: argparse.Namespace) -> None:
     print(f"optimum {found['optimum']:.3f}; {args.out / 'search.json'}")
 
 
-def _list(args: argparse.Namespace) -> None:
-    from fusion.catalogue import catalogue
+def _score(args: argparse.Namespace) -> None:
+    from fusion.extraction.score import load_network, score
+    from fusion.extraction.store import write_atomic
+    from fusion.images import load_images
 
+    network = load_network(args.network, _settings(args.args, "--args"))
+    batch = load_images(args.images).batch(args.batch_size, args.seed)
+    table = score(network, batch, args.indicators, seed=args.seed, device=args.device)
+    if args.out:
+        write_atomic(args.out, table.to_csv().encode())
+    rows = table.astype(object).where(table.notna(), None).reset_index().to_dict("records")
+    if args.json:
+        print(json.dumps(rows, indent=1))
+        return
+    width = max(len(name) for name in table.index)
+    for row in rows:
+        told = f"{'-':>12}  {row['status']}" if row["value"] is None else f"{row['value']:>12.6g}"
+        print(f"{row['indicator']:<{width}}  {told}")
+
+
+def _list(args: argparse.Namespace) -> None:
+    from fusion.catalogue import catalogue, indicators_page
+
+    if args.markdown:
+        if args.what != "indicators":
+            raise FusionError(f"list {args.what} --markdown: only indicators have a page; use --json")
+        print(indicators_page(), end="")
+        return
     rows = catalogue(args.what)
     if args.json:
         print(json.dumps(rows, indent=1))
@@ -252,7 +277,11 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("extract", _extract, "Compute indicators into a table; goes on where it was stopped.")
     from_space(sub, archs)
-    sub.add_argument("--indicators", default="all", help="preset (fi, all) or comma-separated names")
+    sub.add_argument(
+        "--indicators",
+        default="standard",
+        help="preset (structure, fast, standard, full, fi) or comma-separated names",
+    )
     sub.add_argument("--batch-size", type=int, default=64)
     sub.add_argument("--repeats", type=int, default=1, help="initialisations per architecture")
     sub.add_argument("--seed", type=int, default=0)
@@ -288,9 +317,22 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, default=0)
     passes(sub)
 
+    sub = command("score", _score, "Compute the indicators of any one network.")
+    sub.add_argument("network", help="module:name or file.py:name: an nn.Module or a function returning one")
+    sub.add_argument("--args", nargs="+", default=[], metavar="KEY=VALUE", help="arguments of the function")
+    sub.add_argument("--images", required=True, help="as for extract, or noise:CHANNELSxHEIGHTxWIDTH")
+    sub.add_argument("--indicators", default="standard", help="as for extract")
+    sub.add_argument("--batch-size", type=int, default=64)
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    sub.add_argument("--json", action="store_true")
+    sub.add_argument("--out", type=Path, help="CSV file to write too")
+
     sub = command("list", _list, "List what there is.")
     sub.add_argument("what", choices=("spaces", "indicators", "models", "benchmarks"))
-    sub.add_argument("--json", action="store_true")
+    form = sub.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true")
+    form.add_argument("--markdown", action="store_true", help="the page docs/indicators.md")
     return parser
 
 

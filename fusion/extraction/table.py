@@ -68,6 +68,7 @@ def make_subject(space: Space, key: str, batch: Batch, *, seed: int, repeat: int
         batch,
         seed=derive_seed("probe", seed, repeat),
         build_thin=build(space.thin(), 1),
+        graphs=space.graphs(key),
     )
 
 

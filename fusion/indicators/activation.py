@@ -12,7 +12,10 @@ from fusion.probes.base import Undefined
 
 _NASWOT = "Mellor et al., Neural Architecture Search without Training, ICML 2021, arXiv:2006.04647"
 _DAS = "Liu et al., DAS, arXiv:2212.12132 (reimplementation: no code is public)"
-_ASSUMES = "training-mode batch normalisation, default initialisation, no labels"
+_SWAP = "Peng et al., SWAP-NAS, ICLR 2024, arXiv:2403.04161"
+_ASSUMES = (
+    "ReLU, ReLU6, LeakyReLU or PReLU; training-mode batch normalisation, default initialisation, no labels"
+)
 
 
 def _log_determinant(kernel: Tensor) -> float:
@@ -23,6 +26,11 @@ def _log_determinant(kernel: Tensor) -> float:
     if sign <= 0 or np.linalg.matrix_rank(matrix, hermitian=True) < len(matrix):
         raise Undefined("activation codes do not distinguish all samples")
     return float(value)
+
+
+def _ability(agreement: Tensor, units: int) -> float:
+    """Return the geometric mean of the eigenvalues of K_H / N_A."""
+    return math.exp(_log_determinant(agreement / units) / len(agreement))
 
 
 @indicator(
@@ -66,5 +74,51 @@ def das_units(code_agreement: Tensor, code_units: int) -> float:
 )
 def das(code_agreement: Tensor, code_units: int) -> float:
     """Distinguishing ability times the logarithm of the number of units."""
-    ability = math.exp(_log_determinant(code_agreement / code_units) / len(code_agreement))
-    return ability * math.log(code_units)
+    return _ability(code_agreement, code_units) * math.log(code_units)
+
+
+@indicator(
+    formula="|det(K_H / N_A)|^(1/N) + log N_A: the sum of the two metrics, both positive",
+    source=_DAS,
+    higher_is_better=True,
+    assumes=_ASSUMES,
+)
+def das_sum(code_agreement: Tensor, code_units: int) -> float:
+    """Distinguishing ability plus the logarithm of the number of units."""
+    return _ability(code_agreement, code_units) + math.log(code_units)
+
+
+@indicator(
+    formula="2 a u / (a + u), a = |det(K_H / N_A)|^(1/N), u = log N_A: the harmonic mean of the metrics",
+    source=_DAS,
+    higher_is_better=True,
+    assumes=_ASSUMES,
+)
+def das_harmonic(code_agreement: Tensor, code_units: int) -> float:
+    """Harmonic mean of distinguishing ability and the logarithm of the number of units."""
+    a, u = _ability(code_agreement, code_units), math.log(code_units)
+    return 2 * a * u / (a + u)
+
+
+@indicator(
+    formula="#{different patterns over the samples of a unit}, of the first 16 samples",
+    source=_SWAP + " (there N(0, 1) weights, ReLUs of convolutional maps only, 32 repeats)",
+    higher_is_better=True,
+    assumes=_ASSUMES,
+)
+def swap(unit_patterns: int) -> float:
+    """Sample-wise activation patterns: in how many ways units split the samples."""
+    if unit_patterns < 2:
+        raise Undefined("all units have the same pattern")
+    return float(unit_patterns)
+
+
+@indicator(
+    formula="log swap - ((P - m) / m)^2, P trainable weights, m = 1,000,000",
+    source=_SWAP + "; its regularisation with mu = sqrt(sigma) = 1,000 thousand weights, on a log scale",
+    higher_is_better=True,
+    assumes=_ASSUMES + "; prefers networks of about a million weights",
+)
+def swap_regularised(unit_patterns: int, parameter_count: int) -> float:
+    """Sample-wise activation patterns, weighed by how near the network is to a target size."""
+    return math.log(swap(unit_patterns)) - (parameter_count / 1e6 - 1) ** 2

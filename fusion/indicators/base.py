@@ -81,9 +81,10 @@ class Indicator:
 
 INDICATORS: Registry[Indicator] = Registry("indicator")
 
-# The four of the Fusion Indicator, and everything.
-PRESETS = ("fi", "all")
+# Preset -> the highest cost class in it; and the four of the Fusion Indicator.
+_BY_COST = {"structure": "structure", "fast": "backward", "standard": "passes", "full": "many"}
 FI = ("cj", "os", "nlr", "cnntk")
+PRESETS = (*_BY_COST, "fi")
 
 
 def indicator(
@@ -126,8 +127,9 @@ def select(names: str | Sequence[str]) -> list[str]:
     wanted = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     chosen: list[str] = []
     for name in filter(None, wanted):
-        if name == "all":
-            chosen += INDICATORS
+        if name in _BY_COST:
+            limit = COSTS.index(_BY_COST[name])
+            chosen += [n for n in INDICATORS if COSTS.index(INDICATORS[n].cost) <= limit]
         elif name == "fi":
             chosen += FI
         else:

@@ -1,4 +1,4 @@
-"""Indicators that need no pass: size and cost of the network."""
+"""Indicators that need no pass over the batch: size and cost of the network."""
 
 from __future__ import annotations
 
@@ -17,6 +17,18 @@ def params(parameter_count: int) -> float:
 
 
 @indicator(
+    formula="number of trainable tensors, batch normalisation's included",
+    source="Tybl, Neumann, Training-free Neural Architecture Search through Variance of Knowledge of Deep "
+    "Network Weights (its dimension), CVPR 2025, arXiv:2502.04975",
+    higher_is_better=True,
+    assumes="nothing",
+)
+def tensors(parameter_tensors: int) -> float:
+    """Trainable parameter tensors."""
+    return float(parameter_tensors)
+
+
+@indicator(
     formula="multiply-accumulates of convolutions and linear layers for one image",
     source="baseline of every comparison of zero-cost proxies",
     higher_is_better=True,
@@ -25,3 +37,25 @@ def params(parameter_count: int) -> float:
 def flops(multiply_accumulates: int) -> float:
     """Multiply-accumulates of one forward pass (the field's FLOPs)."""
     return float(multiply_accumulates)
+
+
+@indicator(
+    formula="max over paths from input to output of the number of convolutions and linear layers",
+    source="baseline of every comparison of zero-cost proxies",
+    higher_is_better=True,
+    assumes="a network that autograd can follow",
+)
+def depth(depth: int) -> float:
+    """Layers with weights on the longest path."""
+    return float(depth)
+
+
+@indicator(
+    formula="sum over layers of ||w||_2, convolutions and linear layers",
+    source="Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021, arXiv:2101.08134",
+    higher_is_better=True,
+    assumes="default initialisation",
+)
+def l2_norm(weight_norms: list[float]) -> float:
+    """Norm of the weights, layer by layer."""
+    return sum(weight_norms)

@@ -23,3 +23,14 @@ def cnntk(tangent_kernel: Tensor) -> float:
     if eigenvalues[0] <= eigenvalues[-1] * np.finfo(np.float32).eps:
         raise Undefined("the tangent kernel is singular")
     return float(eigenvalues[-1] / eigenvalues[0])
+
+
+@indicator(
+    formula="tr Theta = sum_n ||d(sum of logits of n)/dw||^2",
+    source="Shu et al., NASI, ICLR 2022, arXiv:2109.00817 (there approximated by the gradient of the loss)",
+    higher_is_better=True,
+    assumes="batch statistics held constant, Kaiming fan-out initialisation, no labels",
+)
+def ntk_trace(tangent_kernel: Tensor) -> float:
+    """Trace of the neural tangent kernel: how fast gradient descent learns at all."""
+    return float(tangent_kernel.trace())

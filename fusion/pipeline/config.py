@@ -157,7 +157,7 @@ class Pipeline:
     accuracies: Accuracies
     target: str
     architectures: Architectures = field(default_factory=Architectures)
-    indicators: str = "all"
+    indicators: str = "standard"
     models: dict[str, ModelSettings] = field(
         default_factory=lambda: {
             "weighted_sum": ModelSettings("weighted_sum"),

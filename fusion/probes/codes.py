@@ -2,63 +2,144 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from fusion.probes.base import Undefined
 
 # Activations that are linear on either side of zero, for which the sign of the input is a code.
-RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU)
+# Modules call these functions too, so that one list finds modules and functional calls alike.
+RECTIFIERS: frozenset[Callable[..., Tensor]] = frozenset(
+    {
+        functional.relu,
+        functional.relu_,
+        functional.relu6,
+        functional.leaky_relu,
+        functional.leaky_relu_,
+        functional.prelu,
+        torch.relu,
+        torch.relu_,
+        torch.prelu,
+        Tensor.relu,
+        Tensor.relu_,
+        Tensor.prelu,
+    }
+)
+NO_CODES = "activation codes are defined for ReLU, ReLU6, LeakyReLU, PReLU; none was run"
+
+# Samples whose bits make a unit's pattern: all 2^16 patterns fit in a table of flags.
+PATTERN_SAMPLES = 16
 
 
-@contextmanager
-def watch_codes(network: nn.Module, see: Callable[[Tensor], None]) -> Iterator[None]:
-    """Call `see` with the code (samples, units), boolean, of each rectifier as it is passed.
+class watch_codes(TorchFunctionMode):  # noqa: N801 (a context manager, written like a function)
+    """Call each `see(mask, number)` for each rectifier that runs in the block.
 
-    The code is taken before the rectifier runs, so one that works in place hides nothing.
-
-    Raises
-    ------
-    Undefined
-        When the network has no rectifier module.
+    `mask` has shape and type of the rectifier's input, 1 where that is positive, else 0; taken
+    before the rectifier runs, so one that works in place hides nothing. Where several rectifiers
+    have the same tensor as input, it is None, and `number` that of the mask seen before.
     """
 
-    def hook(_: nn.Module, inputs: tuple[Any, ...]) -> None:
-        see(inputs[0].detach().gt(0).flatten(1))
+    def __init__(self, *sees: Callable[[Tensor | None, int], object]) -> None:
+        super().__init__()
+        self.sees = sees
+        self.known: dict[int, tuple[weakref.ref[Tensor], int, int]] = {}
+        self.count = 0
 
-    handles = [m.register_forward_pre_hook(hook) for m in network.modules() if isinstance(m, RECTIFIERS)]
-    if not handles:
-        names = ", ".join(cls.__name__ for cls in RECTIFIERS)
-        raise Undefined(f"activation codes are defined for {names}; the network has none")
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Look at the input of rectifiers, then run the function."""
+        kwargs = kwargs or {}
+        if func in RECTIFIERS:
+            self._look(args[0] if args else kwargs["input"])
+        return func(*args, **kwargs)
+
+    def _look(self, a: Tensor) -> None:
+        found = self.known.get(id(a))
+        if found is not None and found[0]() is a and found[1] == a._version:
+            self._tell(None, found[2])
+            return
+        # written as floating point at once: several times as fast as a boolean mask, here and in use
+        self._tell(torch.gt(a.detach(), 0, out=torch.empty_like(a)), self.count)
+        self.known[id(a)] = (weakref.ref(a), a._version, self.count)
+        self.count += 1
+
+    def _tell(self, mask: Tensor | None, number: int) -> None:
+        for see in self.sees:
+            see(mask, number)
 
 
-class AgreementKernel:
-    """Sums c c^T + (1-c)(1-c)^T over rectifiers without storing a code.
+def as_code(mask: Tensor) -> Tensor:
+    """Return the mask of a rectifier as (samples, units), units in an order equal for all samples."""
+    if mask.dim() == 4:  # without a copy where channels are last in memory
+        mask = mask.permute(0, 2, 3, 1)
+    return mask.reshape(len(mask), -1)
 
-    With A = c c^T the entry (i, j) is 2 A_ij + units - A_ii - A_jj, so one product per rectifier
-    does. Products are exact in float32: they count at most 2^24 units of one rectifier.
+
+class CodeStatistics:
+    """What indicators need of the codes of one forward pass, without storing a code.
+
+    With A = c c^T, the sum c c^T + (1-c)(1-c)^T has the entry (i, j) 2 A_ij + units - A_ii - A_jj,
+    so one product per rectifier does. Products are exact in float32: they count at most 2^24
+    units of one rectifier.
     """
 
     def __init__(self, samples: int) -> None:
         self.both_active = torch.zeros(samples, samples, dtype=torch.float64)
         self.units = 0
+        self._products: list[tuple[Tensor, int]] = []
+        self._seen = np.zeros(2 ** min(samples, PATTERN_SAMPLES), dtype=bool)
 
-    def see(self, code: Tensor) -> None:
-        """Add one rectifier's code (samples, units)."""
-        c = code.to(torch.float32)
-        self.both_active += (c @ c.T).to("cpu", torch.float64)
-        self.units += code.shape[1]
+    def see(self, mask: Tensor | None, number: int) -> None:
+        """Add the mask of one rectifier, or the one of this number again."""
+        if mask is not None:
+            code = as_code(mask)
+            self._products.append(((code @ code.T).to("cpu", torch.float64), code.shape[1]))
+            self._seen[_patterns(code)] = True
+        product, units = self._products[number]
+        self.both_active += product
+        self.units += units
+
+    def _require_codes(self) -> None:
+        if not self._products:
+            raise Undefined(NO_CODES)
 
     def kernel(self) -> Tensor:
         """Return the kernel (samples, samples), float64: units on which two samples agree."""
+        self._require_codes()
         active = self.both_active.diagonal()
         return 2 * self.both_active + self.units - active[:, None] - active[None, :]
+
+    def count_units(self) -> int:
+        """Return the number of units per sample."""
+        self._require_codes()
+        return self.units
+
+    def patterns(self) -> int:
+        """Return the number of different patterns of units across the first 16 samples."""
+        self._require_codes()
+        return int(self._seen.sum())
+
+
+def _patterns(code: Tensor) -> NDArray[np.int64]:
+    """Return for each unit the bits of the first samples as one number."""
+    bits = code[:PATTERN_SAMPLES].to(torch.uint8)
+    low, high = (
+        sum((row << bit for bit, row in enumerate(part)), torch.zeros_like(bits[0])) if len(part) else None
+        for part in (bits[:8], bits[8:])
+    )
+    assert low is not None
+    numbers = low.cpu().numpy().astype(np.int64)
+    return numbers if high is None else numbers + (high.cpu().numpy().astype(np.int64) << 8)

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion.probes.base import Observations, Subject, preserved, probe
-from fusion.probes.codes import watch_codes
+from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
+from fusion.probes.codes import NO_CODES, as_code, watch_codes
 from fusion.seeding import derive_seed
 
 PATCHES = 3000
@@ -36,9 +36,16 @@ def linear_regions(subject: Subject, wanted: frozenset[str]) -> Observations:
     """
     network = subject.thin_network
     codes: list[Tensor] = []
-    with preserved(network), torch.no_grad(), watch_codes(network, codes.append):
+
+    def see(mask: Tensor | None, _: int) -> None:
+        if mask is not None:  # the same units again split no region
+            codes.append(as_code(mask).bool())
+
+    with preserved(network), torch.no_grad(), watch_codes(see):
         network.train()
         network(random_patches(subject.batch.x, subject.seed))
+    if not codes:
+        raise Undefined(NO_CODES)
     packed = np.packbits(torch.cat(codes, 1).cpu().numpy(), axis=1)
     patterns = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
     return {"region_sizes": np.unique(patterns, return_counts=True)[1]}

@@ -19,7 +19,7 @@ def perturbed_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
     ------------
     perturbed_logits : Tensor (batch, classes)
     """
-    x = subject.batch.x
+    x = subject.x
     generator = torch.Generator().manual_seed(derive_seed("perturbation", subject.seed))
     noise = torch.randn(x.shape, generator=generator).to(x.device)
     with preserved(subject.network), torch.no_grad():

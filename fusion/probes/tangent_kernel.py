@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.func import functional_call
 from torch.utils.hooks import RemovableHandle
 
 from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
@@ -16,23 +16,27 @@ from fusion.seeding import derive_seed
 PerSample = Callable[[Tensor, Tensor], list[Tensor]]
 
 
-def kaiming_fan_out(network: nn.Module, seed: int) -> None:
-    """Initialise convolutions and linear layers as N(0, 2 / fan_out), biases 0, norms 1 and 0.
+def kaiming_fan_out(network: nn.Module, seed: int) -> dict[str, Tensor]:
+    """Return parameters: convolutions and linear layers N(0, 2 / fan_out), biases 0, norms 1 and 0.
 
+    Others are the network's own.
     Source: He et al. 2015; TE-NAS (Chen et al., ICLR 2021, arXiv:2102.11535) initialises so.
     """
     generator = torch.Generator().manual_seed(derive_seed("kaiming_fan_out", seed))
-    for module in network.modules():
+    drawn = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    for name, module in network.named_modules():
+        path = f"{name}." if name else ""
         if isinstance(module, nn.Conv2d | nn.Linear):
             weight = torch.empty(module.weight.shape)  # float32 whatever the network: the same draws
             nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu", generator=generator)
-            module.weight.data.copy_(weight)
+            drawn[f"{path}weight"] = torch.empty_like(module.weight).copy_(weight)
         elif isinstance(module, nn.BatchNorm2d) and module.weight is not None:
-            nn.init.ones_(module.weight)
+            drawn[f"{path}weight"] = torch.ones_like(module.weight)
         else:
             continue
         if module.bias is not None:
-            nn.init.zeros_(module.bias)
+            drawn[f"{path}bias"] = torch.zeros_like(module.bias)
+    return drawn
 
 
 def freeze_batch_statistics(network: nn.Module) -> list[RemovableHandle]:
@@ -45,8 +49,18 @@ def freeze_batch_statistics(network: nn.Module) -> list[RemovableHandle]:
     def take(norm: nn.Module, inputs: tuple[Tensor]) -> None:
         if norm.running_mean is None:
             raise Undefined("batch normalisation keeps no statistics that could be held constant")
-        variance, mean = torch.var_mean(inputs[0].detach(), (0, 2, 3), correction=0)
-        norm.running_var.copy_(variance)  # type: ignore[operator]
+        # the kernel of training mode has both at hand, several times as fast as var_mean
+        _, mean, scale = torch.native_batch_norm(
+            inputs[0].detach(),
+            None,
+            None,
+            None,
+            None,
+            True,
+            0.0,
+            float(norm.eps),  # type: ignore[arg-type]
+        )
+        norm.running_var.copy_(scale.double().pow(-2) - norm.eps)  # type: ignore[operator]
         norm.running_mean.copy_(mean)  # type: ignore[operator]
 
     network.eval()
@@ -57,32 +71,28 @@ def freeze_batch_statistics(network: nn.Module) -> list[RemovableHandle]:
     ]
 
 
-def _windows(layer: nn.Conv2d, a: Tensor, height: int, width: int) -> list[Tensor]:
-    """Return what the kernel sees: (batch, channels x offsets, positions), in parts of some offsets.
-
-    One product per kernel offset reads the input in place; where there are few positions, one
-    product over all offsets has less overhead. Measured on CPU at the sizes of NAS-Bench-201.
-    """
-    assert not isinstance(layer.padding, str)
-    if height * width <= layer.in_channels:
-        return [functional.unfold(a, layer.kernel_size, layer.dilation, layer.padding, layer.stride)]
-    (down, across), (sy, sx), (dy, dx) = layer.padding, layer.stride, layer.dilation
-    padded = functional.pad(a, (across, across, down, down)) if down or across else a
-    return [
-        padded[:, :, i * dy :: sy, j * dx :: sx][:, :, :height, :width].flatten(2)
-        for i in range(layer.kernel_size[0])
-        for j in range(layer.kernel_size[1])
-    ]
-
-
 def _conv(layer: nn.Conv2d) -> PerSample:
     def gradients(a: Tensor, g: Tensor) -> list[Tensor]:
-        grouped = g.flatten(2).unflatten(1, (layer.groups, -1))
-        rows = [
-            grouped @ part.unflatten(1, (layer.groups, -1)).transpose(2, 3)
-            for part in _windows(layer, a, g.shape[2], g.shape[3])
-        ]
-        return rows if layer.bias is None else [*rows, g.sum((2, 3))]
+        batch = len(a)
+        if layer.kernel_size == (1, 1) and layer.groups == 1 and layer.padding == (0, 0):
+            a = a[:, :, :: layer.stride[0], :: layer.stride[1]]
+            rows = g.permute(0, 2, 3, 1).flatten(1, 2).transpose(1, 2) @ a.permute(0, 2, 3, 1).flatten(1, 2)
+        else:
+            # with the batch as groups of channels, the gradient of one weight is one per sample
+            rows = torch.ops.aten.convolution_backward(
+                g.contiguous().flatten(0, 1)[None],
+                a.contiguous().flatten(0, 1)[None],
+                g.new_empty(1).expand(batch * layer.out_channels, *layer.weight.shape[1:]),
+                None,
+                layer.stride,
+                layer.padding,
+                layer.dilation,
+                False,
+                (0, 0),
+                batch * layer.groups,
+                (False, True, False),
+            )[1].unflatten(0, (batch, -1))
+        return [rows] if layer.bias is None else [rows, g.sum((2, 3))]
 
     return gradients
 
@@ -150,13 +160,15 @@ class _Gram:
         return module.register_forward_hook(on_forward)
 
 
-def per_sample_gram(network: nn.Module, x: Tensor) -> Tensor:
+def per_sample_gram(network: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
     """Return Theta[n, m] = <d(sum of logits of n)/dw, d(sum of logits of m)/dw>, all weights w.
 
     Parameters
     ----------
     network : Module
-        Its buffers change; `preserved` restores them.
+        Left as it was, but for its mode.
+    parameters : dict of str to Tensor
+        Values to use in place of the network's own.
     x : Tensor
         Images (batch, channels, height, width).
 
@@ -175,10 +187,10 @@ def per_sample_gram(network: nn.Module, x: Tensor) -> Tensor:
     handles = freeze_batch_statistics(network)
     try:
         handles += [gram.watch(module, gradients) for module, gradients in per_module.items()]
-        network.requires_grad_(False)
         x = x.detach().clone().requires_grad_()
+        state = parameters | {name: buffer.clone() for name, buffer in network.named_buffers()}
         with torch.enable_grad():
-            torch.autograd.grad(network(x).sum(), x)
+            torch.autograd.grad(functional_call(network, state, (x,)).sum(), x)
     finally:
         for handle in handles:
             handle.remove()
@@ -197,6 +209,6 @@ def tangent_kernel(subject: Subject, wanted: frozenset[str]) -> Observations:
         lets gradients flow through them and does one pass per sample.
     """
     network = subject.network
-    with preserved(network, weights=True):
-        kaiming_fan_out(network, subject.seed)
-        return {"tangent_kernel": per_sample_gram(network, subject.batch.x)}
+    with preserved(network):
+        parameters = kaiming_fan_out(network, subject.seed)
+        return {"tangent_kernel": per_sample_gram(network, parameters, subject.x)}

@@ -11,6 +11,7 @@ from torch import nn
 
 from fusion.errors import FusionError
 from fusion.registry import Registry
+from fusion.spaces.graph import CellGraph
 
 SPACES: Registry[type[Space]] = Registry("space")
 
@@ -63,6 +64,10 @@ class Space(ABC):
     @abstractmethod
     def thin(self) -> Space:
         """Return the space whose networks have the smallest width and depth."""
+
+    def graphs(self, arch: str) -> dict[str, CellGraph]:
+        """Return the cells of `arch`, live parts only, by name; none for a space without cells."""
+        return {}
 
     def twins(self, arch: str) -> str:
         """Return the name of the group that must not straddle a split; by default the key."""

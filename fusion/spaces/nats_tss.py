@@ -23,12 +23,14 @@ from torch import nn
 
 from fusion.errors import FusionError, InvalidArchitecture
 from fusion.spaces.base import SPACES, Space
+from fusion.spaces.graph import CellGraph
 from fusion.spaces.nats_network import CellNetwork, InferCell
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 # (source, target) of each edge, in the order in which the string lists them
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 OUTPUT = 3
+KIND = {"skip_connect": "skip", "nor_conv_1x1": "conv1x1", "nor_conv_3x3": "conv", "avg_pool_3x3": "pool"}
 
 Cell: TypeAlias = tuple[str, ...]
 # A sum of terms; a term is (operation, edge that owns its weights or None, the sum it reads).
@@ -206,6 +208,11 @@ class NatsTss(Space):
 
     def thin(self) -> NatsTss:
         return NatsTss(channels=1, cells=1)
+
+    def graphs(self, arch: str) -> dict[str, CellGraph]:
+        cell = parse(arch)
+        edges = tuple((*EDGES[i], KIND[cell[i]]) for i in sorted(live_edges(cell)))
+        return {"cell": CellGraph(OUTPUT + 1, edges)}
 
     def twins(self, arch: str) -> str:
         """Return a group that joins all cells equal up to weight sharing (4,930 groups).

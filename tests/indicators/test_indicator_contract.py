@@ -211,7 +211,7 @@ def test_each_pass_is_made_once(monkeypatch):
 
 def test_select_knows_presets_lists_and_unknown_names():
     assert select("fi") == ["cj", "os", "nlr", "cnntk"]
-    assert select("all") == NAMES
+    assert select("full") == NAMES
     assert select("params, cj,params") == ["params", "cj"]
     with pytest.raises(Exception, match="did you mean 'naswot'"):
         select("nasswot")

@@ -1,0 +1,139 @@
+"""The Fisher information of a few weights: one of each tensor, exactly, over all classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils.hooks import RemovableHandle
+
+from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
+from fusion.seeding import derive_seed
+
+SAMPLES = 16
+TENSORS = 128
+SMOOTHING = 0.05
+
+# gradient per sample of the first weight of a tensor: (input, output gradient) -> (samples,)
+First = Callable[[Tensor, Tensor], Tensor]
+
+
+def kaiming_fan_in(network: nn.Module, seed: int) -> dict[str, Tensor]:
+    """Return parameters: convolutions and linear layers N(0, 2 / fan_in), biases 0, norms 1 and 0."""
+    generator = torch.Generator().manual_seed(derive_seed("kaiming_fan_in", seed))
+    drawn = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    for name, module in network.named_modules():
+        path = f"{name}." if name else ""
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            weight = torch.empty(module.weight.shape)  # float32 whatever the network: the same draws
+            nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+            drawn[f"{path}weight"] = torch.empty_like(module.weight).copy_(weight)
+        elif isinstance(module, nn.BatchNorm2d) and module.weight is not None:
+            drawn[f"{path}weight"] = torch.ones_like(module.weight)
+        else:
+            continue
+        if module.bias is not None:
+            drawn[f"{path}bias"] = torch.zeros_like(module.bias)
+    return drawn
+
+
+def _first_weight(module: nn.Module) -> First:
+    if (
+        isinstance(module, nn.Conv2d)
+        and module.padding_mode == "zeros"
+        and not isinstance(module.padding, str)
+    ):
+        (down, across), (sy, sx) = module.padding, module.stride
+
+        def convolution(a: Tensor, g: Tensor) -> Tensor:
+            # the kernel's upper left corner sees the padded image from its upper left corner on
+            corner = nn.functional.pad(a[:, 0], (across, 0, down, 0))[:, ::sy, ::sx]
+            return (corner[:, : g.shape[2], : g.shape[3]] * g[:, 0]).sum((1, 2))
+
+        return convolution
+    if isinstance(module, nn.BatchNorm2d):
+        scale = 1 / (1 + module.eps) ** 0.5  # fresh statistics: mean 0, variance 1
+        return lambda a, g: (a[:, 0] * g[:, 0]).sum((1, 2)) * scale
+    if isinstance(module, nn.Linear):
+        return lambda a, g: (a[..., 0] * g[..., 0]).flatten(1).sum(1) if a.dim() > 2 else a[:, 0] * g[:, 0]
+    raise Undefined(f"no gradient per sample of {type(module).__name__}")
+
+
+def _first_bias(module: nn.Module) -> First:
+    if isinstance(module, nn.Linear):
+        return lambda a, g: g[..., 0].flatten(1).sum(1) if g.dim() > 2 else g[:, 0]
+    return lambda a, g: g[:, 0].sum((1, 2))
+
+
+class _Rows:
+    """Gradients per sample of the chosen weights, collected over the backward passes of all classes."""
+
+    def __init__(self, network: nn.Module, samples: int, classes: int) -> None:
+        self.places: dict[nn.Module, list[tuple[int, First]]] = {}
+        owners = dict(network.named_modules())
+        chosen = [name for name, _ in network.named_parameters()][:TENSORS]
+        for index, name in enumerate(chosen):
+            path, _, own = name.rpartition(".")
+            module = owners[path]
+            first = _first_weight(module) if own == "weight" else _first_bias(module)
+            self.places.setdefault(module, []).append((index, first))
+        self.jacobian = torch.zeros(samples, classes, len(chosen), dtype=torch.float64)
+        self.label = 0
+
+    def watch(self, module: nn.Module) -> RemovableHandle:
+        def on_forward(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            a = inputs[0].detach()
+
+            def on_backward(g: Tensor) -> None:
+                for index, first in self.places[module]:
+                    self.jacobian[:, self.label, index] += first(a, g).double().cpu()
+
+            if output.requires_grad:
+                output.register_hook(on_backward)
+
+        return module.register_forward_hook(on_forward)
+
+
+@probe(fisher_information="many")
+def fisher_spectrum(subject: Subject, wanted: frozenset[str]) -> Observations:
+    """Forward in evaluation mode with Kaiming fan-in weights; one backward for each class.
+
+    Of the first 16 images, and of the first weight of each of the first 128 parameter tensors.
+    Batch normalisation has fresh statistics, so no sample depends on another.
+
+    Observations
+    ------------
+    fisher_information : Tensor (tensors, tensors), float64
+        mean_n J_n^T (diag p - p p^T) J_n, J_n the Jacobian of sample n's logits, p its softmax,
+        smoothed by 5 %.
+    """
+    network = subject.network
+    x = subject.x[:SAMPLES].clone().requires_grad_()
+    state = kaiming_fan_in(network, subject.seed)
+    for name, buffer in network.named_buffers():
+        fresh = buffer.clone()
+        if name.endswith("running_mean"):
+            fresh.zero_()
+        elif name.endswith("running_var"):
+            fresh.fill_(1)
+        state[name] = fresh
+    classes = subject.batch.num_classes
+    handles: list[RemovableHandle] = []
+    try:
+        with preserved(network), torch.enable_grad():
+            network.eval()
+            rows = _Rows(network, len(x), classes)
+            handles = [rows.watch(module) for module in rows.places]
+            logits = functional_call(network, state, (x,))
+            for rows.label in range(classes):
+                # keeps the graph for the next class
+                torch.autograd.grad(logits[:, rows.label].sum(), x, retain_graph=rows.label < classes - 1)
+    finally:
+        for handle in handles:
+            handle.remove()
+    p = (1 - SMOOTHING) * logits.detach().double().cpu().softmax(1) + SMOOTHING / classes
+    j = rows.jacobian
+    weighted = p[:, :, None] * (j - (p[:, :, None] * j).sum(1, keepdim=True))
+    return {"fisher_information": torch.einsum("nkp,nkq->pq", j, weighted) / len(x)}

@@ -1,0 +1,133 @@
+"""Stages of a network: the feature maps between its cells or blocks, and the steps between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fusion.probes.base import Undefined
+from fusion.probes.layers import CONVOLUTIONS
+from fusion.seeding import derive_seed
+
+
+def _is_stage(module: nn.Module) -> bool:
+    """Whether a module of the main line is a stage of its own: a block, or a sequence with a convolution."""
+    parts = list(module.children())
+    if not isinstance(module, nn.Sequential):
+        return bool(parts) and not isinstance(module, nn.ModuleList)
+    return all(not any(part.children()) for part in parts) and any(isinstance(p, CONVOLUTIONS) for p in parts)
+
+
+def _expand(modules: list[nn.Module]) -> list[nn.Module]:
+    """Return the stages among modules, looking into sequences and lists of blocks only."""
+    found: list[nn.Module] = []
+    for module in modules:
+        if _is_stage(module):
+            found.append(module)
+        elif isinstance(module, nn.Sequential | nn.ModuleList):
+            found += _expand(list(module.children()))
+    return found
+
+
+def stage_modules(network: nn.Module) -> list[nn.Module]:
+    """Return the modules whose outputs are the stages of a network.
+
+    Cells, residual blocks and the stem: the outermost modules that are no mere sequence of others.
+    Where that is a single one, its parts; in a plain stack of layers, its convolutions.
+    """
+    found = _expand([network] if isinstance(network, nn.Sequential) else list(network.children()))
+    while len(found) == 1:
+        inner = _expand(list(found[0].children()))
+        if not inner:
+            break
+        found = inner
+    if len(found) < 2:
+        return [module for module in network.modules() if isinstance(module, CONVOLUTIONS)]
+    return found
+
+
+class Stages:
+    """Keeps the feature maps of the stages of one forward pass, with their graph."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.modules = stage_modules(network)
+        self.maps: list[Tensor] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Hook the stages while the forward pass runs."""
+
+        def hook(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            if isinstance(output, Tensor) and output.dim() == 4:
+                self.maps.append(output)
+
+        handles = [module.register_forward_hook(hook) for module in self.modules]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _require(self) -> None:
+        if len(self.maps) < 2:
+            raise Undefined("needs at least two stages with feature maps")
+
+    def spectra(self) -> list[Tensor]:
+        """Return for each stage the eigenvalues (channels,), ascending, of its channels' covariance.
+
+        Over samples and positions; float64, on the CPU, not below 0.
+        """
+        self._require()
+        found = []
+        for features in self.maps:
+            rows = _rows(features.detach())
+            rows = rows - rows.mean(0)
+            covariance = (rows.T @ rows).double() / len(rows)
+            found.append(torch.linalg.eigvalsh(covariance.cpu()).clamp(min=0))
+        return found
+
+    def transfers(self, seed: int) -> list[Tensor | None]:
+        """Return for each step between stages its channel Jacobian (channels in, channels out).
+
+        With random signs r at the later stage, J^T r at the earlier one, correlated channel by
+        channel: E[(J^T r) r^T] averaged over samples and positions. A step that halves the
+        resolution has four channels in for each channel of the earlier stage. None for a step that
+        hands its input on unchanged. The graph of the forward pass is kept.
+        """
+        self._require()
+        found: list[Tensor | None] = []
+        for before, after in zip(self.maps[:-1], self.maps[1:], strict=True):
+            last = after.is_contiguous(memory_format=torch.channels_last)
+            r = _signs(tuple(after.shape), seed, after.device, last)
+            (g,) = torch.autograd.grad(after, before, r, retain_graph=True, allow_unused=True)
+            if g is None:
+                raise Undefined("stages do not follow one another")
+            if g.shape == r.shape and torch.equal(g, r):
+                found.append(None)
+                continue
+            step = before.shape[2] // after.shape[2]
+            if g.shape[2] != step * after.shape[2] or g.shape[3] != step * after.shape[3]:
+                raise Undefined("the resolution of a stage is no multiple of the next one's")
+            rows = _rows(functional.pixel_unshuffle(g, step) if step > 1 else g)
+            found.append((rows.T @ _rows(r)).double().cpu() / len(rows))
+        return found
+
+
+def _rows(features: Tensor) -> Tensor:
+    """Return (samples x positions, channels) of feature maps."""
+    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+
+
+@lru_cache(maxsize=8)
+def _signs(shape: tuple[int, ...], seed: int, device: torch.device, channels_last: bool) -> Tensor:
+    """Return random signs; kept, because every network of a space has the same few shapes."""
+    generator = torch.Generator().manual_seed(derive_seed("signs", seed, shape))
+    bits = torch.empty(shape, dtype=torch.int8).random_(0, 2, generator=generator)
+    signs = bits.to(device, torch.float32).mul_(2).sub_(1)
+    return signs.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)

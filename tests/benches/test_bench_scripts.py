@@ -1,0 +1,85 @@
+"""Both scripts run by their one command, and write the figures that others read."""
+
+import importlib.util
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHES = Path(__file__).parents[2] / "benches"
+TINY = ["--channels", "4", "--cells", "1", "--batch-size", "4", "--images", "noise:3x8x8"]
+
+
+def run(tmp_path, script, *options):
+    """Return what the script writes, and what it prints."""
+    file = tmp_path / "figures.json"
+    command = [sys.executable, str(BENCHES / script), *TINY, *options, "--json", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    return json.loads(file.read_text()), done.stdout
+
+
+def test_extraction_times_every_probe_and_preset(tmp_path):
+    from fusion.indicators import INDICATORS, PRESETS
+    from fusion.probes import PROBES
+
+    found, printed = run(tmp_path, "extraction.py", "--archs", "2", "--rounds", "1", "--threads", "1")
+    assert (found["archs"], found["batch"], found["threads"]) == (2, 4, 1)
+    assert found["per_probe"].keys() == set(PROBES)
+    assert found["per_preset"].keys() == set(PRESETS)
+    for name in ("seven", "six", "fast", "standard", "full"):
+        assert found[f"{name}_ratio"] > 0
+    for name in ("unit_seconds", "unit_seconds_contiguous", "build_seconds", "peak_rss_mb"):
+        assert found[name] > 0
+    for entry in [*found["per_probe"].values(), *found["per_preset"].values()]:
+        assert min(entry["seconds"], entry["ratio"], entry["median_ratio"]) > 0
+        assert entry["seconds"] == pytest.approx(entry["ratio"] * found["unit_seconds"])
+    assert not set(found["not_registered"]) & set(INDICATORS)
+    assert {"torch", "hardware"} <= found.keys()
+    assert all(name in printed for name in (*PROBES, *PRESETS, "seven", "six", "channels last"))
+
+
+def test_extraction_watches_memory(tmp_path):
+    found, printed = run(tmp_path, "extraction.py", "--memory", "10", "--threads", "1")
+    assert found["memory_growth_mb"] == found["memory_end_mb"] - found["memory_first_tenth_mb"]
+    assert 0 < found["memory_start_mb"] <= found["peak_rss_mb"]
+    lines = printed.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.split() == ["networks", "resident", "MB"])
+    assert [int(line.split()[0]) for line in lines[start + 1 : start + 12]] == list(range(11))
+
+
+def test_gpu_script_runs_without_one(tmp_path):
+    from fusion.indicators import select
+
+    options = ["--device", "cpu", "--archs", "2", "--agree", "2", "--ideas", "baseline,cudnn.benchmark"]
+    found, printed = run(tmp_path, "gpu.py", *options)
+    assert found["ideas"].keys() == {"baseline"}
+    assert found["ideas"]["baseline"]["archs_per_second"] > 0
+    assert found["ideas"]["baseline"]["busy"] is None
+    assert "left out: needs a CUDA device" in printed
+    (agreement,) = found["agreement"].values()
+    assert list(agreement) == select("standard")
+    # the same device twice: a value must not depend on which call made it
+    assert {entry["statuses_differ"] for entry in agreement.values()} == {0}
+    assert {entry["difference"] for entry in agreement.values()} <= {0.0, None}
+
+
+def test_busy_time_counts_overlaps_once():
+    spec = importlib.util.spec_from_file_location("gpu_bench", BENCHES / "gpu.py")
+    gpu = importlib.util.module_from_spec(spec)
+    sys.modules["gpu_bench"] = gpu  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(gpu)
+    finally:
+        del sys.modules["gpu_bench"]
+    draw = random.Random(0)
+    for _ in range(50):
+        starts = [draw.randrange(30) for _ in range(draw.randrange(8))]
+        intervals = [(start, start + draw.randrange(10)) for start in starts]
+        assert gpu.union(intervals) == len({t for start, end in intervals for t in range(start, end)})
+    assert gpu.relative(0.0, 0.0) == 0.0
+    assert gpu.relative(2.0, -1.0) == 1.5

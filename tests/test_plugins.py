@@ -1,0 +1,99 @@
+"""Objects named by the user: what is found, and what is told when it is not."""
+
+import sys
+
+import pytest
+from joblib import Parallel, delayed
+
+from fusion.errors import FusionError
+from fusion.plugins import load_object
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A current folder of its own; paths and modules are afterwards as before."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_an_installed_module():
+    assert load_object("collections.abc:Sequence").__name__ == "Sequence"
+
+
+def test_a_module_and_a_package_in_the_current_folder(folder):
+    (folder / "plug_one.py").write_text("value = 1")
+    (folder / "plug_package").mkdir()
+    (folder / "plug_package" / "inner.py").write_text("value = 2")
+    assert load_object("plug_one:value") == 1
+    assert load_object("plug_package.inner:value") == 2
+
+
+def test_a_file_finds_its_neighbours_and_is_loaded_once(folder, monkeypatch):
+    (folder / "there").mkdir()
+    (folder / "there" / "plug_neighbour.py").write_text("value = 3")
+    (folder / "there" / "plug-two.py").write_text("from plug_neighbour import value\nclass Mine: pass")
+    assert load_object("there/plug-two.py:value") == 3
+    mine = load_object("there/plug-two.py:Mine")
+    assert load_object(str(folder / "there" / "plug-two.py") + ":Mine") is mine
+    monkeypatch.setenv("HOME", str(folder))
+    assert load_object("~/there/plug-two.py:Mine") is mine
+
+
+def test_worker_processes_find_what_a_file_defines(folder):
+    (folder / "there").mkdir()
+    (folder / "there" / "plug_work.py").write_text("def work(x):\n    return x + 1")
+    work = load_object("there/plug_work.py:work")
+    assert Parallel(n_jobs=2)(delayed(work)(x) for x in range(2)) == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["plug", "plug.py", ":name", "plug:", ""])
+def test_another_form(text):
+    with pytest.raises(FusionError, match=r"expected module:name or file\.py:name"):
+        load_object(text)
+
+
+@pytest.mark.parametrize("text", ["plug_nowhere:x", "plug_nowhere.inner:x", "collections.plug_nowhere:x"])
+def test_no_such_module(text):
+    with pytest.raises(FusionError, match=r"no module '.*plug_nowhere'"):
+        load_object(text)
+
+
+def test_no_such_file(folder):
+    with pytest.raises(FusionError, match=f"no such file: {folder}/sub/plug.py"):
+        load_object("sub/plug.py:x")
+
+
+def test_no_such_attribute(folder):
+    (folder / "plug_three.py").write_text("def resnet(): pass")
+    with pytest.raises(FusionError, match=r"plug_three.py has no 'resnett'; did you mean 'resnet'"):
+        load_object("plug_three.py:resnett")
+    with pytest.raises(FusionError, match=r"plug_three has no 'vgg'$"):
+        load_object("plug_three:vgg")
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import plug_nowhere", "importing plug_four failed: ModuleNotFoundError: .*plug_nowhere"),
+        ("1 / 0", "importing plug_four failed: ZeroDivisionError"),
+        ("def (", "importing plug_four failed: SyntaxError"),
+        ("raise SystemExit(2)", "importing plug_four failed: SystemExit: 2"),
+    ],
+)
+def test_a_module_that_cannot_be_imported(folder, code, told):
+    (folder / "plug_four.py").write_text(code)
+    for text in ("plug_four:x", "plug_four.py:x"):
+        with pytest.raises(FusionError, match=told):
+            load_object(text)
+
+
+@pytest.mark.parametrize("name", ["json", "sys"])
+def test_a_file_with_the_name_of_another_module(folder, name):
+    (folder / f"{name}.py").write_text("x = 1")
+    with pytest.raises(FusionError, match=f"'{name}' is the name of another module .*; rename the file"):
+        load_object(f"{name}.py:x")
