@@ -59,7 +59,7 @@ def catalogue(what: str) -> list[dict[str, Any]]:
                 "name": space.name,
                 "summary": space.summary,
                 "source": space.source,
-                "architectures": len(space()),
+                "architectures": len(space()) if space.enumerable else None,
                 "settings": space().settings,
             }
             for space in spaces

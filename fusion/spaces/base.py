@@ -17,28 +17,46 @@ SPACES: Registry[type[Space]] = Registry("space")
 
 
 class Space(ABC):
-    """A finite set of architectures, each written as a string.
+    """A set of architectures, each written as a string.
 
     Subclasses take their settings (channels, depth, ...) as keyword arguments of `__init__`
     and give them back in `settings`, which travels with every table computed from the space.
+
+    A space is either small enough to list (`__len__` and `enumerate`), or it draws single
+    architectures (`random`); the rest of the protocol is the same for both.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     source: ClassVar[str]
+    enumerable: ClassVar[bool] = True
 
     @property
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Keyword arguments that make this space again (JSON values)."""
 
-    @abstractmethod
     def __len__(self) -> int:
-        """Return the number of architecture strings."""
+        """Return the number of architecture strings; raises FusionError when there are too many to list."""
+        raise FusionError(
+            f"space {self.name} is too large to list; sample it, or name architectures in a file"
+        )
 
-    @abstractmethod
     def enumerate(self) -> Iterator[str]:
-        """Yield every architecture string once, in the benchmark's official order."""
+        """Yield every architecture string once, in the benchmark's official order.
+
+        Raises
+        ------
+        FusionError
+            For a space too large to list.
+        """
+        raise FusionError(
+            f"space {self.name} is too large to list; sample it, or name architectures in a file"
+        )
+
+    def random(self, rng: np.random.Generator) -> str:
+        """Return one architecture drawn at random; needed of spaces that cannot be listed."""
+        raise NotImplementedError(f"space {self.name} has neither `enumerate` nor `random`")
 
     @abstractmethod
     def canonical(self, arch: str) -> str:
@@ -52,7 +70,7 @@ class Space(ABC):
 
     @abstractmethod
     def neighbours(self, arch: str) -> list[str]:
-        """Return every architecture that differs from `arch` in one decision."""
+        """Return the architectures that differ from `arch` in one decision, without `arch` itself."""
 
     @abstractmethod
     def build(self, arch: str, *, in_channels: int = 3, num_classes: int = 10) -> nn.Module:
@@ -81,7 +99,10 @@ class Space(ABC):
         return False
 
     def sample(self, n: int, seed: int) -> list[str]:
-        """Return `n` different architectures, uniformly at random; the same for the same seed.
+        """Return `n` different architectures at random; the same for the same seed.
+
+        Uniformly over the strings of a space that can be listed; otherwise as `random` draws, no
+        two with the same key.
 
         A larger sample with the same seed begins with the smaller one.
 
@@ -90,11 +111,27 @@ class Space(ABC):
         FusionError
             When the space has fewer than `n` architectures.
         """
+        rng = np.random.default_rng(seed)
+        if not self.enumerable:
+            return self._draw(n, rng)
         if n > len(self):
             raise FusionError(f"space {self.name} has {len(self)} architectures, {n} were asked for")
         every = list(self.enumerate())
-        rng = np.random.default_rng(seed)
         return [every[i] for i in rng.permutation(len(every))[:n]]
+
+    def _draw(self, n: int, rng: np.random.Generator) -> list[str]:
+        found: dict[str, str] = {}
+        misses = 0
+        while len(found) < n:
+            arch = self.random(rng)
+            key = self.canonical(arch)
+            misses = misses + 1 if key in found else 0
+            if misses == 1000:
+                raise FusionError(
+                    f"space {self.name}: {n} different architectures asked, drawing found {len(found)}"
+                )
+            found.setdefault(key, arch)
+        return list(found.values())
 
     def mutate(self, arch: str, rng: np.random.Generator) -> str:
         """Return one neighbour of `arch`, drawn uniformly with `rng`."""
