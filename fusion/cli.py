@@ -189,7 +189,7 @@ def _search(args: argparse.Namespace) -> None:
 
 
 def _score(args: argparse.Namespace) -> None:
-    from fusion.extraction.score import load_network, score
+    from fusion.extraction.score import lines, load_network, score
     from fusion.extraction.store import write_atomic
     from fusion.images import load_images
 
@@ -198,14 +198,11 @@ def _score(args: argparse.Namespace) -> None:
     table = score(network, batch, args.indicators, seed=args.seed, device=args.device)
     if args.out:
         write_atomic(args.out, table.to_csv().encode())
-    rows = table.astype(object).where(table.notna(), None).reset_index().to_dict("records")
     if args.json:
+        rows = table.astype(object).where(table.notna(), None).reset_index().to_dict("records")
         print(json.dumps(rows, indent=1))
         return
-    width = max(len(name) for name in table.index)
-    for row in rows:
-        told = f"{'-':>12}  {row['status']}" if row["value"] is None else f"{row['value']:>12.6g}"
-        print(f"{row['indicator']:<{width}}  {told}")
+    print(*lines(table), sep="\n")
 
 
 def _list(args: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fusion.errors import FusionError
 from fusion.extraction.planner import compute
+from fusion.extraction.precision import full_precision
 from fusion.extraction.runner import single_thread
 from fusion.extraction.table import pick_device
 from fusion.images.base import Batch
@@ -93,7 +94,8 @@ def score(
     device = pick_device(device)
     built = _build(network, seed)
     subject = _Foreign(lambda: built, batch.to(device), seed=derive_seed("probe", seed, 0))
-    with single_thread(), torch.enable_grad(), _same_forwards(built, subject.seed, device):
+    forwards = _same_forwards(built, subject.seed, device)
+    with single_thread(), full_precision(), torch.enable_grad(), forwards:
         _check(subject)
         values = compute(names, subject)
     return pd.DataFrame(
@@ -105,6 +107,17 @@ def score(
         },
         index=pd.Index(names, name="indicator"),
     )
+
+
+def lines(table: pd.DataFrame) -> list[str]:
+    """Return what `score` found as text: a line for each value, then one for each reason without one."""
+    known = table[table["value"].notna()]
+    width = max((len(str(name)) for name in known.index), default=0)
+    text = [f"{name:<{width}}  {value:>12.6g}" for name, value in known["value"].items()]
+    for reason, names in table[table["value"].isna()].groupby("status", sort=False).groups.items():
+        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        text.append(f"no value: {reason} ({shown})")
+    return text
 
 
 class _Foreign(Subject):

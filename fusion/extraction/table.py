@@ -15,6 +15,7 @@ from torch import nn
 
 from fusion.errors import FusionError
 from fusion.extraction.planner import OK, compute
+from fusion.extraction.precision import full_precision
 from fusion.extraction.runner import Row, run_tasks
 from fusion.extraction.store import PartStore, read_meta, read_rows, write_atomic
 from fusion.images.base import Batch
@@ -73,7 +74,9 @@ def make_subject(space: Space, key: str, batch: Batch, *, seed: int, repeat: int
 
 
 def _extract(task: _Task, *, space: Space, batch: Batch, seed: int, device: str) -> list[Row]:
-    subject = make_subject(space, task.key, batch.to(device), seed=seed, repeat=task.repeat)
+    with full_precision():
+        subject = make_subject(space, task.key, batch.to(device), seed=seed, repeat=task.repeat)
+        values = compute(task.indicators, subject)
     return [
         {
             "key": task.key,
@@ -81,9 +84,9 @@ def _extract(task: _Task, *, space: Space, batch: Batch, seed: int, device: str)
             "repeat": task.repeat,
             "value": value.value,
             "status": value.status,
-            "seconds": value.seconds,
+            "seconds": round(value.seconds, 3),  # more digits would be most of a table's bytes
         }
-        for value in compute(task.indicators, subject)
+        for value in values
     ]
 
 

@@ -58,13 +58,15 @@ def run(folder, *arguments):
 def test_a_table_of_a_function_in_a_file(folder):
     done = run(folder, "own_networks.py:mine", *OPTIONS)
     assert done.returncode == 0, done.stderr
-    lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
-    assert [line[0] for line in lines] == select("standard")
-    found = {name: rest for name, *rest in lines}
-    assert found["params"] == ["90"]
-    assert found["nlr"][0] == "-"
-    assert "search space" in found["nlr"][1]
-    assert len({line.index(line.split()[1]) + len(line.split()[1]) for line in done.stdout.splitlines()}) == 1
+    printed = done.stdout.splitlines()
+    values = [line for line in printed if not line.startswith("no value: ")]
+    reasons = [line for line in printed if line.startswith("no value: ")]
+    found = dict(line.split() for line in values)
+    assert found["params"] == "90"
+    assert [name for name in select("standard") if name in found] == list(found)
+    assert any("search space" in line and "nlr" in line for line in reasons)
+    assert any("graph_" in line and "more" in line for line in reasons)
+    assert len({len(line) for line in values}) == 1
 
 
 def test_json_and_csv_of_a_function_of_a_module_with_arguments(folder):
@@ -127,10 +129,13 @@ def test_the_documented_example_runs(here, capsys):
     (here / "tiny.py").write_text(re.search(r"```python\n(.*?)```", page, re.DOTALL).group(1))
     command, printed = re.search(r"```\n\$ fusion (.*?)\n(.*?)```", page, re.DOTALL).groups()
     assert main(shlex.split(command)) == 0
-    found = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
-    told = [line.split(maxsplit=2) for line in printed.splitlines()]
-    assert [name for name, *_ in found] == [name for name, *_ in told]
-    for (_, value, *reason), (_, expected, *why) in zip(found, told, strict=True):
+    found, told = capsys.readouterr().out.splitlines(), printed.splitlines()
+    assert len(found) == len(told)
+    for line, expected in zip(found, told, strict=True):
+        if line.startswith("no value: "):
+            assert line == expected
+            continue
+        (name, value), (named, number) = line.split(), expected.split()
+        assert name == named
         # another machine's kernels may round otherwise
-        assert value == expected or float(value) == pytest.approx(float(expected), rel=0.05)
-        assert reason == why
+        assert float(value) == pytest.approx(float(number), rel=0.05)
