@@ -1,6 +1,6 @@
 """Seconds per architecture of every probe and preset, in units of one forward and backward.
 
-    python benches/extraction.py --images cifar-10-batches-py [--threads 2] [--json FILE]
+    python benches/extraction.py --images cifar-10-batches-py [--json FILE]
     python benches/extraction.py --memory 1000 --batch-size 16
 
 The unit is one forward and backward (training mode, cross-entropy, gradients of all weights) of the
@@ -34,7 +34,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from fusion.extraction.planner import OK, compute
-from fusion.extraction.table import default_workers, make_subject
+from fusion.extraction.table import make_subject
 from fusion.images import Batch, load_images
 from fusion.indicators import INDICATORS, PRESETS, select
 from fusion.probes import PROBES, Subject, Undefined
@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--archs", type=int, default=16, help="architectures, drawn from nats-tss")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=default_workers(), help="default: all cores")
+    parser.add_argument("--threads", type=int, default=1, help="of torch; default: 1, as in each worker")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--channels", type=int, default=16)
     parser.add_argument("--cells", type=int, default=5)

@@ -14,6 +14,9 @@ from fusion.evaluation import figures, tables
 from fusion.evaluation.template import CSS, PAGE
 from fusion.extraction.store import write_atomic
 
+# Single indicators in tables and heat map; a preset may hold a hundred.
+SHOWN = 30
+
 LIMITATIONS = (
     "<strong>What the intervals cover.</strong> Which architectures happen to be tested, and which split "
     "happens to be drawn. They do not cover other data sets, other spaces, other seeds of the indicators, or "
@@ -70,10 +73,18 @@ def write_report(
     -----
     The same input gives the same bytes.
     """
+    hidden = tables.weakest(metrics, SHOWN)
+    metrics = _without(metrics, set(hidden))
     sections = [
         tables.summary(title, metrics),
         _section("What was measured", tables.protocol(metrics["protocol"])),
-        _section("All methods", tables.methods(metrics), tables.advantage(metrics), tables.top(metrics)),
+        _section(
+            "All methods" if not hidden else f"All models, and the {SHOWN} best indicators",
+            tables.methods(metrics),
+            _hidden(hidden),
+            tables.advantage(metrics),
+            tables.top(metrics),
+        ),
         _scatter(metrics["shown_split"], predictions),
         _learning_curve(metrics),
         _correlations(metrics["correlations"]),
@@ -93,6 +104,28 @@ def write_report(
         "the points of the scatter plots in predictions.parquet.",
     )
     write_atomic(path, page.encode())
+
+
+def _without(metrics: dict[str, Any], hidden: set[str]) -> dict[str, Any]:
+    """Return metrics without these single indicators."""
+    names = metrics["correlations"]["indicators"]
+    kept = [i for i, name in enumerate(names) if name not in hidden]
+    table = metrics["correlations"]["srocc"]
+    return {
+        **metrics,
+        "methods": {name: of for name, of in metrics["methods"].items() if name not in hidden},
+        "correlations": {
+            "indicators": [names[i] for i in kept],
+            "srocc": [[table[i][j] for j in kept] for i in kept],
+        },
+    }
+
+
+def _hidden(names: list[str]) -> str:
+    if not names:
+        return ""
+    listed = ", ".join(escape(name) for name in names)
+    return f'<p class="about">Not shown, lower SROCC, numbers in metrics.json: {listed}.</p>'
 
 
 def _scatter(shown: dict[str, Any], predictions: pd.DataFrame) -> str:

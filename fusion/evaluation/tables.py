@@ -116,6 +116,12 @@ def methods(metrics: Mapping[str, Any]) -> str:
     return _numbers(caption, _sorted(found, found), HEADLINE, found)
 
 
+def weakest(metrics: Mapping[str, Any], shown: int) -> list[str]:
+    """Return the single indicators beyond the `shown` best by SROCC, best first."""
+    found: Methods = metrics["methods"]
+    return [name for name in _sorted(found, found) if found[name]["kind"] != "model"][shown:]
+
+
 def top(metrics: Mapping[str, Any]) -> str:
     """Return the table of the metrics that look at the best architectures."""
     found: Methods = metrics["methods"]

@@ -150,7 +150,7 @@ def extract(
     keys = list(dict.fromkeys(space.canonical(arch) for arch in archs))
     meta = {
         "kind": "indicators",
-        "space": space.name,
+        "space": space.address,
         "space_settings": space.settings,
         "batch_digest": batch.digest,
         "batch_size": len(batch.y),

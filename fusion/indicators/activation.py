@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
+import torch
 from torch import Tensor
 
 from fusion.indicators.base import indicator
@@ -18,19 +18,17 @@ _ASSUMES = (
 )
 
 
-def _log_determinant(kernel: Tensor) -> float:
-    """Return log|det|; raises Undefined when two samples have the same code."""
-    matrix = kernel.numpy()
-    sign, value = np.linalg.slogdet(matrix)
-    # entries are integers: a singular kernel may still come out as a tiny determinant
-    if sign <= 0 or np.linalg.matrix_rank(matrix, hermitian=True) < len(matrix):
+def _log_determinant(spectrum: Tensor) -> float:
+    """Return log|det| of a kernel of counts from its eigenvalues; raises Undefined when it is singular."""
+    # entries are integers: a singular kernel may still come out with a tiny eigenvalue
+    if spectrum[0] <= spectrum[-1] * len(spectrum) * torch.finfo(spectrum.dtype).eps:
         raise Undefined("activation codes do not distinguish all samples")
-    return float(value)
+    return float(spectrum.log().sum())
 
 
-def _ability(agreement: Tensor, units: int) -> float:
+def _ability(spectrum: Tensor, units: int) -> float:
     """Return the geometric mean of the eigenvalues of K_H / N_A."""
-    return math.exp(_log_determinant(agreement / units) / len(agreement))
+    return math.exp(_log_determinant(spectrum) / len(spectrum)) / units
 
 
 @indicator(
@@ -39,9 +37,9 @@ def _ability(agreement: Tensor, units: int) -> float:
     higher_is_better=True,
     assumes=_ASSUMES,
 )
-def naswot(code_agreement: Tensor) -> float:
+def naswot(code_spectrum: Tensor) -> float:
     """How distinct the activation codes of a batch are."""
-    return _log_determinant(code_agreement)
+    return _log_determinant(code_spectrum)
 
 
 @indicator(
@@ -50,9 +48,9 @@ def naswot(code_agreement: Tensor) -> float:
     higher_is_better=True,
     assumes=_ASSUMES,
 )
-def das_distinguish(code_agreement: Tensor, code_units: int) -> float:
+def das_distinguish(code_spectrum: Tensor, code_units: int) -> float:
     """Distinguishing ability: NASWOT without the number of units."""
-    return _log_determinant(code_agreement / code_units)
+    return _log_determinant(code_spectrum) - len(code_spectrum) * math.log(code_units)
 
 
 @indicator(
@@ -61,9 +59,9 @@ def das_distinguish(code_agreement: Tensor, code_units: int) -> float:
     higher_is_better=True,
     assumes="batch size",
 )
-def das_units(code_agreement: Tensor, code_units: int) -> float:
+def das_units(code_spectrum: Tensor, code_units: int) -> float:
     """Number of activation units, on NASWOT's scale."""
-    return len(code_agreement) * math.log(code_units)
+    return len(code_spectrum) * math.log(code_units)
 
 
 @indicator(
@@ -72,9 +70,9 @@ def das_units(code_agreement: Tensor, code_units: int) -> float:
     higher_is_better=True,
     assumes=_ASSUMES,
 )
-def das(code_agreement: Tensor, code_units: int) -> float:
+def das(code_spectrum: Tensor, code_units: int) -> float:
     """Distinguishing ability times the logarithm of the number of units."""
-    return _ability(code_agreement, code_units) * math.log(code_units)
+    return _ability(code_spectrum, code_units) * math.log(code_units)
 
 
 @indicator(
@@ -83,9 +81,9 @@ def das(code_agreement: Tensor, code_units: int) -> float:
     higher_is_better=True,
     assumes=_ASSUMES,
 )
-def das_sum(code_agreement: Tensor, code_units: int) -> float:
+def das_sum(code_spectrum: Tensor, code_units: int) -> float:
     """Distinguishing ability plus the logarithm of the number of units."""
-    return _ability(code_agreement, code_units) + math.log(code_units)
+    return _ability(code_spectrum, code_units) + math.log(code_units)
 
 
 @indicator(
@@ -94,9 +92,9 @@ def das_sum(code_agreement: Tensor, code_units: int) -> float:
     higher_is_better=True,
     assumes=_ASSUMES,
 )
-def das_harmonic(code_agreement: Tensor, code_units: int) -> float:
+def das_harmonic(code_spectrum: Tensor, code_units: int) -> float:
     """Harmonic mean of distinguishing ability and the logarithm of the number of units."""
-    a, u = _ability(code_agreement, code_units), math.log(code_units)
+    a, u = _ability(code_spectrum, code_units), math.log(code_units)
     return 2 * a * u / (a + u)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 from torch import Tensor
 
 from fusion.indicators.base import indicator
@@ -14,28 +13,16 @@ _K = 1e-5
 _ASSUMES = "training-mode batch normalisation, default initialisation"
 
 
-def _correlations(gradient: Tensor) -> NDArray[np.float64]:
-    """Return Pearson's correlations between samples, from their gradients (batch, pixels)."""
-    rows = gradient.detach().cpu().numpy().astype(np.float64)
-    rows = rows - rows.mean(1, keepdims=True)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not (norms > 0).all():
-        raise Undefined("the gradient of a sample is constant")
-    rows /= norms
-    correlations: NDArray[np.float64] = rows @ rows.T
-    return correlations
-
-
 @indicator(
     formula="-sum_i(log(v_i + k) + 1/(v_i + k)), v eigenvalues of the correlations between samples, k = 1e-5",
     source="Mellor et al., Neural Architecture Search without Training, arXiv:2006.04647v1; the CJ of FI",
     higher_is_better=True,
     assumes=_ASSUMES + ", no labels",
 )
-def cj(input_gradient: Tensor) -> float:
+def cj(input_correlations: Tensor) -> float:
     """Correlation of the Jacobian between samples: how differently inputs move the output."""
-    v = np.linalg.eigvalsh(_correlations(input_gradient)).clip(min=0)
-    return float(-np.sum(np.log(v + _K) + 1 / (v + _K)))
+    v = torch.linalg.eigvalsh(input_correlations).clamp(min=0) + _K
+    return -float((v.log() + 1 / v).sum())
 
 
 @indicator(
@@ -45,15 +32,14 @@ def cj(input_gradient: Tensor) -> float:
     higher_is_better=True,
     assumes=_ASSUMES + "; labels of at least two classes; depends on how the batch falls into classes",
 )
-def epe_nas(input_gradient: Tensor, labels: Tensor) -> float:
+def epe_nas(input_correlations: Tensor, labels: Tensor) -> float:
     """Correlation of the Jacobian within classes."""
-    y = labels.cpu().numpy()
-    classes = np.unique(y)
+    y = labels.cpu()
+    classes = y.unique()
     if len(classes) < 2:
         raise Undefined("the labels of the batch hold a single class")
-    correlations = _correlations(input_gradient)
-    within = (np.log(np.abs(correlations[np.ix_(y == c, y == c)]) + _K).sum() for c in classes)
-    return float(sum(abs(total) for total in within))
+    logs = (input_correlations.abs() + _K).log()
+    return sum(abs(float(logs[y == c][:, y == c].sum())) for c in classes)
 
 
 @indicator(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import torch
 from torch import Tensor
 
 from fusion.indicators.base import indicator
@@ -18,9 +18,9 @@ from fusion.probes.base import Undefined
 )
 def cnntk(tangent_kernel: Tensor) -> float:
     """Condition number of the neural tangent kernel: how evenly gradient descent learns samples."""
-    eigenvalues = np.linalg.eigvalsh(tangent_kernel.numpy())
+    eigenvalues = torch.linalg.eigvalsh(tangent_kernel)
     # below this an eigenvalue is rounding, not signal: gradients are float32
-    if eigenvalues[0] <= eigenvalues[-1] * np.finfo(np.float32).eps:
+    if eigenvalues[0] <= eigenvalues[-1] * torch.finfo(torch.float32).eps:
         raise Undefined("the tangent kernel is singular")
     return float(eigenvalues[-1] / eigenvalues[0])
 

@@ -141,15 +141,24 @@ def provider(observation: str) -> Probe:
 @contextmanager
 def preserved(network: nn.Module) -> Iterator[None]:
     """Run the block, then restore buffers, gradients, modes and `requires_grad`, also on errors."""
-    buffers = {name: buffer.detach().clone() for name, buffer in network.named_buffers()}
+    buffers = [
+        (module, name, buffer, buffer.detach().clone())
+        for module in network.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
     parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
     modes = [(module, module.training) for module in network.modules()]
+    for parameter, _, _ in parameters:
+        parameter.grad = None  # a backward pass would add to it in place
     try:
         yield
     finally:
         with torch.no_grad():
-            for name, buffer in network.named_buffers():
-                buffer.copy_(buffers[name])
+            for module, name, buffer, value in buffers:
+                module._buffers[name] = buffer  # the network may have put another in its place
+                if torch._debug_has_internal_overlap(buffer) != 1:  # expanded ones cannot be written to
+                    buffer.copy_(value)
         for parameter, requires_grad, grad in parameters:
             parameter.requires_grad_(requires_grad)
             parameter.grad = grad

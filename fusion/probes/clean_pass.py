@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -18,12 +19,16 @@ from fusion.probes.layers import LayerGradient, LayerGradients
 from fusion.probes.stages import Stages
 from fusion.seeding import derive_seed
 
-_CODES = frozenset({"code_agreement", "code_units", "unit_patterns"})
-_GRAPH = frozenset({"input_gradient", "layer_gradients", "stage_transfers", "random_input_gradient"})
+_CODES = frozenset({"code_agreement", "code_spectrum", "code_units", "unit_patterns"})
+_STAGES = frozenset({"stage_spectra", "stage_transfers"})
+_GRAPH = frozenset(
+    {"input_gradient", "input_correlations", "layer_gradients", "stage_transfers", "random_input_gradient"}
+)
 
 
 @probe(
     code_agreement="forward",
+    code_spectrum="forward",
     code_units="forward",
     unit_patterns="forward",
     inputs="structure",
@@ -31,7 +36,8 @@ _GRAPH = frozenset({"input_gradient", "layer_gradients", "stage_transfers", "ran
     logits="forward",
     stage_spectra="forward",
     map_eigenvalues="forward",
-    input_gradient="backward",
+    input_gradient="passes",
+    input_correlations="passes",
     layer_gradients="backward",
     stage_transfers="passes",
     random_input_gradient="passes",
@@ -47,6 +53,8 @@ def clean_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
     ------------
     code_agreement : Tensor (batch, batch), float64
         Rectifier units on which two samples are both active or both inactive.
+    code_spectrum : Tensor (batch,), float64
+        Eigenvalues of `code_agreement`, ascending.
     code_units : int
         Rectifier units per sample.
     unit_patterns : int
@@ -60,6 +68,8 @@ def clean_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
         Smallest eigenvalue of the correlations between channels, for the first sample.
     input_gradient : Tensor (batch, pixels)
         d(sum of all logits)/d(input).
+    input_correlations : Tensor (batch, batch), float64
+        Pearson's correlations between the samples' rows of `input_gradient`.
     layer_gradients : list of LayerGradient
         d(loss)/d(weight) of convolutions and linear layers.
     stage_transfers : list of Tensor (channels in, channels out) or None
@@ -102,15 +112,15 @@ def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:
     network, y, wanted = subject.network, subject.batch.y, found.wanted
     with_graph = bool(wanted & _GRAPH)
     x = subject.x.clone().requires_grad_(with_graph)
-    codes, stages, maps = CodeStatistics(len(x)), Stages(network), FeatureCorrelations(network)
-    gradients = LayerGradients(network, len(x))
+    codes = CodeStatistics(len(x))
+    stages, maps, gradients = Stages(network), FeatureCorrelations(network), LayerGradients(network, len(x))
     with torch.set_grad_enabled(with_graph):
         with ExitStack() as watchers:
             sees = [codes.see] if wanted & _CODES else []
             sees += [masks.see] if "weight_curvature" in wanted else []
             if sees:
                 watchers.enter_context(watch_codes(*sees))
-            if wanted & {"stage_spectra", "stage_transfers"}:
+            if wanted & _STAGES:
                 watchers.enter_context(stages.watching())
             if "map_eigenvalues" in wanted:
                 watchers.enter_context(maps.watching())
@@ -119,6 +129,7 @@ def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:
             logits = network(x)
         _require_signal(logits)
         found.give("code_agreement", codes.kernel)
+        found.give("code_spectrum", lambda: torch.linalg.eigvalsh(codes.kernel()))
         found.give("code_units", codes.count_units)
         found.give("unit_patterns", codes.patterns)
         found.give("inputs", lambda: subject.batch.x.flatten(1))
@@ -128,7 +139,9 @@ def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:
         found.give("map_eigenvalues", maps.smallest_eigenvalues)
         found.give("layer_gradients", lambda: _layer_gradients(gradients, logits, y, x))
         found.give("stage_transfers", lambda: stages.transfers(subject.seed))
-        found.give("input_gradient", lambda: _input_gradient(logits, torch.ones_like(logits), x))
+        gradient = cache(lambda: _input_gradient(logits, torch.ones_like(logits), x))
+        found.give("input_gradient", gradient)
+        found.give("input_correlations", lambda: _correlations(gradient()))
         signs = random_signs(logits, subject.seed)
         found.give("random_input_gradient", lambda: _input_gradient(logits, signs, x))
 
@@ -157,6 +170,17 @@ def require_classes(y: Tensor) -> None:
 def _input_gradient(logits: Tensor, weights: Tensor, x: Tensor) -> Tensor:
     (gradient,) = torch.autograd.grad(logits, x, weights, retain_graph=True)
     return gradient.flatten(1)
+
+
+def _correlations(gradient: Tensor) -> Tensor:
+    rows = gradient.double().cpu()
+    rows = rows - rows.mean(1, keepdim=True)
+    norms = rows.norm(dim=1, keepdim=True)
+    if not (norms > 0).all():
+        raise Undefined("the gradient of a sample is constant")
+    rows = rows / norms
+    correlations: Tensor = rows @ rows.T
+    return correlations
 
 
 def random_signs(logits: Tensor, seed: int) -> Tensor:

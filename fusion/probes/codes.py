@@ -33,10 +33,21 @@ RECTIFIERS: frozenset[Callable[..., Tensor]] = frozenset(
         Tensor.prelu,
     }
 )
+CLIPPED = frozenset({functional.hardtanh, functional.hardtanh_})
 NO_CODES = "activation codes are defined for ReLU, ReLU6, LeakyReLU, PReLU; none was run"
 
 # Samples whose bits make a unit's pattern: all 2^16 patterns fit in a table of flags.
 PATTERN_SAMPLES = 16
+
+
+def rectified(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
+    """Return the input of a call of a rectifier; None for a call of anything else."""
+    # the module ReLU6 is a hard tanh from 0 to 6
+    clipped_at_zero = func in CLIPPED and (args[1] if len(args) > 1 else kwargs.get("min_val", -1)) == 0
+    if func not in RECTIFIERS and not clipped_at_zero:
+        return None
+    found: Tensor = args[0] if args else kwargs["input"]
+    return found
 
 
 class watch_codes(TorchFunctionMode):  # noqa: N801 (a context manager, written like a function)
@@ -62,8 +73,8 @@ class watch_codes(TorchFunctionMode):  # noqa: N801 (a context manager, written 
     ) -> Any:
         """Look at the input of rectifiers, then run the function."""
         kwargs = kwargs or {}
-        if func in RECTIFIERS:
-            self._look(args[0] if args else kwargs["input"])
+        if (a := rectified(func, args, kwargs)) is not None:
+            self._look(a)
         return func(*args, **kwargs)
 
     def _look(self, a: Tensor) -> None:
@@ -99,6 +110,7 @@ class CodeStatistics:
     def __init__(self, samples: int) -> None:
         self.both_active = torch.zeros(samples, samples, dtype=torch.float64)
         self.units = 0
+        self.per_sample = True
         self._products: list[tuple[Tensor, int]] = []
         self._seen = np.zeros(2 ** min(samples, PATTERN_SAMPLES), dtype=bool)
 
@@ -106,13 +118,20 @@ class CodeStatistics:
         """Add the mask of one rectifier, or the one of this number again."""
         if mask is not None:
             code = as_code(mask)
+            self.per_sample &= len(code) == len(self.both_active)
+            if not self.per_sample:  # not raised here, in the middle of a pass that others need
+                return
             self._products.append(((code @ code.T).to("cpu", torch.float64), code.shape[1]))
             self._seen[_patterns(code)] = True
+        if not self.per_sample:
+            return
         product, units = self._products[number]
         self.both_active += product
         self.units += units
 
     def _require_codes(self) -> None:
+        if not self.per_sample:
+            raise Undefined("the input of a rectifier does not have one row per sample")
         if not self._products:
             raise Undefined(NO_CODES)
 

@@ -12,14 +12,13 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from fusion.probes.base import Undefined
-from fusion.probes.codes import RECTIFIERS
+from fusion.probes.codes import CLIPPED, rectified
 from fusion.probes.layers import weighted_layers
 
 # Relative change of the weights.
 STEP = 0.005
 
 _LEAKY = frozenset({functional.leaky_relu, functional.leaky_relu_})
-_CAPPED = frozenset({functional.relu6})
 _LEARNED = frozenset({functional.prelu, torch.prelu, Tensor.prelu})
 
 
@@ -53,18 +52,35 @@ class _Held(TorchFunctionMode):
     ) -> Any:
         """Replace rectifiers by what is linear in their input."""
         kwargs = kwargs or {}
-        if func not in RECTIFIERS:
+        a = rectified(func, args, kwargs)
+        if a is None:
             return func(*args, **kwargs)
-        a = args[0] if args else kwargs["input"]
-        mask = next(self.masks)
-        if func in _LEAKY:
-            slope = args[1] if len(args) > 1 else kwargs.get("negative_slope", 0.01)
-            return a * (slope + (1 - slope) * mask)
-        if func in _LEARNED:
-            weight = args[1] if len(args) > 1 else kwargs["weight"]
-            weight = weight.view([1, -1, *[1] * (a.dim() - 2)] if a.dim() > 1 else [-1])
-            return a * (weight + (1 - weight) * mask)
-        return (a.clamp(max=6) if func in _CAPPED else a) * mask
+        # of the arguments, only `inplace` is true or false
+        in_place = func.__name__.endswith("_") or any(value is True for value in (*args, *kwargs.values()))
+        out = _held(func, a.clone() if in_place else a, args, kwargs, next(self.masks))
+        return a.copy_(out) if in_place else out
+
+
+def _held(
+    func: Callable[..., Any], a: Tensor, args: tuple[Any, ...], kwargs: Mapping[str, Any], mask: Tensor
+) -> Tensor:
+    """Return the rectifier of `a`, of whose entries those in `mask` count as positive."""
+
+    def argument(place: int, name: str, default: Any = None) -> Any:
+        return args[place] if len(args) > place else kwargs.get(name, default)
+
+    if func in _LEAKY:
+        slope: float = argument(1, "negative_slope", 0.01)
+        return a * (slope + (1 - slope) * mask)
+    if func in _LEARNED:
+        weight: Tensor = argument(1, "weight")
+        weight = weight.view([1, -1, *[1] * (a.dim() - 2)] if a.dim() > 1 else [-1])
+        return a * (weight + (1 - weight) * mask)
+    if func in CLIPPED:
+        a = a.clamp(max=argument(2, "max_val", 1))
+    elif func is functional.relu6:
+        a = a.clamp(max=6)
+    return a * mask
 
 
 def weight_curvature(network: nn.Module, x: Tensor, y: Tensor, masks: Masks) -> list[Tensor]:
@@ -74,7 +90,8 @@ def weight_curvature(network: nn.Module, x: Tensor, y: Tensor, masks: Masks) -> 
     H w = (g((1 + h) w) - g((1 - h) w)) / 2h, h = 0.005, at the cost of two forward and backward
     passes. Rectifiers are held on the side of zero where the network itself has them: the
     second derivative that autograd gives ignores the kinks, while a difference across them does
-    not, however small h is. What is left is smooth, its error of order h^2.
+    not, however small h is. What is left is smooth, its error of order h^2; but for the upper kink
+    of ReLU6, which is not held.
 
     Parameters
     ----------
@@ -88,15 +105,14 @@ def weight_curvature(network: nn.Module, x: Tensor, y: Tensor, masks: Masks) -> 
     Returns
     -------
     list of Tensor
-        One per layer of `weighted_layers`, of its weight's shape; zeros where the loss does not
-        depend on it.
+        One per layer of `weighted_layers` that the loss depends on, of its weight's shape.
     """
     names = [f"{name}.weight".removeprefix(".") for name in weighted_layers(network)]
     if not names:
         raise Undefined("the network has no convolution or linear layer")
     own = {name: parameter.detach() for name, parameter in network.named_parameters()}
 
-    def gradient(scale: float) -> list[Tensor]:
+    def gradient(scale: float) -> tuple[Tensor | None, ...]:
         weights = [(own[name] * scale).requires_grad_() for name in names]
         buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
         state = own | buffers | dict(zip(names, weights, strict=True))
@@ -104,8 +120,11 @@ def weight_curvature(network: nn.Module, x: Tensor, y: Tensor, masks: Masks) -> 
             with _Held(masks):
                 logits = functional_call(network, state, (x,))
             loss = functional.cross_entropy(logits, y)
-            found = torch.autograd.grad(loss, weights, allow_unused=True)
-        return [torch.zeros_like(w) if g is None else g for w, g in zip(weights, found, strict=True)]
+            return torch.autograd.grad(loss, weights, allow_unused=True)
 
     above, below = gradient(1 + STEP), gradient(1 - STEP)
-    return [(p - q) / (2 * STEP) for p, q in zip(above, below, strict=True)]
+    return [
+        (p - q) / (2 * STEP)
+        for p, q in zip(above, below, strict=True)
+        if p is not None and q is not None  # both are, or none
+    ]

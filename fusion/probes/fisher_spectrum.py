@@ -49,7 +49,7 @@ def _first_weight(module: nn.Module) -> First:
 
         def convolution(a: Tensor, g: Tensor) -> Tensor:
             # the kernel's upper left corner sees the padded image from its upper left corner on
-            corner = nn.functional.pad(a[:, 0], (across, 0, down, 0))[:, ::sy, ::sx]
+            corner = nn.functional.pad(a[:, 0], (across, across, down, down))[:, ::sy, ::sx]
             return (corner[:, : g.shape[2], : g.shape[3]] * g[:, 0]).sum((1, 2))
 
         return convolution
@@ -58,7 +58,7 @@ def _first_weight(module: nn.Module) -> First:
         return lambda a, g: (a[:, 0] * g[:, 0]).sum((1, 2)) * scale
     if isinstance(module, nn.Linear):
         return lambda a, g: (a[..., 0] * g[..., 0]).flatten(1).sum(1) if a.dim() > 2 else a[:, 0] * g[:, 0]
-    raise Undefined(f"no gradient per sample of {type(module).__name__}")
+    raise _unknown(module)
 
 
 def _first_bias(module: nn.Module) -> First:
@@ -67,20 +67,35 @@ def _first_bias(module: nn.Module) -> First:
     return lambda a, g: g[:, 0].sum((1, 2))
 
 
+def _first(module: nn.Module, name: str) -> First:
+    if name == "weight":
+        return _first_weight(module)
+    if name == "bias" and isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.Linear):
+        return _first_bias(module)
+    raise _unknown(module)
+
+
+def _unknown(module: nn.Module) -> Undefined:
+    return Undefined(f"no gradient per sample of {type(module).__name__}")
+
+
 class _Rows:
     """Gradients per sample of the chosen weights, collected over the backward passes of all classes."""
 
-    def __init__(self, network: nn.Module, samples: int, classes: int) -> None:
+    def __init__(self, network: nn.Module) -> None:
         self.places: dict[nn.Module, list[tuple[int, First]]] = {}
         owners = dict(network.named_modules())
         chosen = [name for name, _ in network.named_parameters()][:TENSORS]
         for index, name in enumerate(chosen):
             path, _, own = name.rpartition(".")
             module = owners[path]
-            first = _first_weight(module) if own == "weight" else _first_bias(module)
-            self.places.setdefault(module, []).append((index, first))
-        self.jacobian = torch.zeros(samples, classes, len(chosen), dtype=torch.float64)
-        self.label = 0
+            self.places.setdefault(module, []).append((index, _first(module, own)))
+        self.count = len(chosen)
+        self.classes: list[Tensor] = []
+
+    def next_class(self, samples: int) -> None:
+        """Collect what comes from now on as the next class."""
+        self.classes.append(torch.zeros(samples, self.count, dtype=torch.float64))
 
     def watch(self, module: nn.Module) -> RemovableHandle:
         def on_forward(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -88,7 +103,7 @@ class _Rows:
 
             def on_backward(g: Tensor) -> None:
                 for index, first in self.places[module]:
-                    self.jacobian[:, self.label, index] += first(a, g).double().cpu()
+                    self.classes[-1][:, index] += first(a, g).double().cpu()
 
             if output.requires_grad:
                 output.register_hook(on_backward)
@@ -119,21 +134,23 @@ def fisher_spectrum(subject: Subject, wanted: frozenset[str]) -> Observations:
         elif name.endswith("running_var"):
             fresh.fill_(1)
         state[name] = fresh
-    classes = subject.batch.num_classes
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+            raise Undefined("batch normalisation keeps no statistics that could be held constant")
     handles: list[RemovableHandle] = []
     try:
         with preserved(network), torch.enable_grad():
             network.eval()
-            rows = _Rows(network, len(x), classes)
+            rows = _Rows(network)
             handles = [rows.watch(module) for module in rows.places]
             logits = functional_call(network, state, (x,))
-            for rows.label in range(classes):
-                # keeps the graph for the next class
-                torch.autograd.grad(logits[:, rows.label].sum(), x, retain_graph=rows.label < classes - 1)
+            for label in range(logits.shape[1]):
+                rows.next_class(len(x))
+                torch.autograd.grad(logits[:, label].sum(), x, retain_graph=True)
     finally:
         for handle in handles:
             handle.remove()
-    p = (1 - SMOOTHING) * logits.detach().double().cpu().softmax(1) + SMOOTHING / classes
-    j = rows.jacobian
+    p = (1 - SMOOTHING) * logits.detach().double().cpu().softmax(1) + SMOOTHING / logits.shape[1]
+    j = torch.stack(rows.classes, 1)
     weighted = p[:, :, None] * (j - (p[:, :, None] * j).sum(1, keepdim=True))
     return {"fisher_information": torch.einsum("nkp,nkq->pq", j, weighted) / len(x)}

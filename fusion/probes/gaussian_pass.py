@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
+from fusion.probes.clean_pass import out_of_place
 from fusion.probes.layers import CONVOLUTIONS
 from fusion.probes.stages import Stages
 from fusion.seeding import derive_seed
@@ -79,7 +80,7 @@ def gaussian_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
     weights = gaussian_weights(network, subject.seed)
     features: list[Tensor] = []
     variances: list[Tensor] = []
-    with preserved(network), _own_statistics(network), torch.no_grad():
+    with preserved(network), out_of_place(network), _own_statistics(network), torch.no_grad():
         network.train()
         for images in (x + SCALE * e, x):
             stages = Stages(network)

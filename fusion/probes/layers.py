@@ -87,12 +87,12 @@ class _Layer:
         else:
             self.products = _channel_products(self.module, y, g)
 
-    def take(self, gradient: Tensor | None) -> None:
-        """Take the gradient of a weight that was used without calling the layer."""
+    def take(self, gradient: Tensor | None, reason: str) -> None:
+        """Take the gradient of a weight; the reason why nothing is known of the layer's output."""
         if gradient is not None:
             self.parts = [gradient]
             self.separable = False
-            self.products = Undefined("a layer's weight is used without calling the layer")
+            self.products = Undefined(reason)
 
     def result(self) -> LayerGradient:
         products = self.products
@@ -177,12 +177,19 @@ class LayerGradients:
         # a weight may be used without calling its layer, as attention modules of torch do
         others = [layer for layer in self.layers.values() if not layer.called]
         try:
-            _, *found = torch.autograd.grad(
+            _, *gradients = torch.autograd.grad(
                 loss, [x, *(layer.module.weight for layer in others)], retain_graph=True, allow_unused=True
             )
         finally:
             for handle in self._handles:
                 handle.remove()
-        for layer, gradient in zip(others, found, strict=True):
-            layer.take(gradient)
+        for layer, gradient in zip(others, gradients, strict=True):
+            layer.take(gradient, "a layer's weight is used without calling the layer")
+        # the way back to the images does not pass layers that work on something else
+        if apart := [layer for layer in self.layers.values() if layer.called and not layer.parts]:
+            found = torch.autograd.grad(
+                loss, [layer.module.weight for layer in apart], retain_graph=True, allow_unused=True
+            )
+            for layer, gradient in zip(apart, found, strict=True):
+                layer.take(gradient, "a layer does not see the images")
         return [layer.result() for layer in self.layers.values() if layer.parts]

@@ -104,7 +104,7 @@ class Stages:
         found: list[Tensor | None] = []
         for before, after in zip(self.maps[:-1], self.maps[1:], strict=True):
             last = after.is_contiguous(memory_format=torch.channels_last)
-            r = _signs(tuple(after.shape), seed, after.device, last)
+            r = _signs(tuple(after.shape), seed, after.device, last).to(after.dtype)
             (g,) = torch.autograd.grad(after, before, r, retain_graph=True, allow_unused=True)
             if g is None:
                 raise Undefined("stages do not follow one another")

@@ -108,10 +108,8 @@ def _linear(layer: nn.Linear) -> PerSample:
 
 def _norm(layer: nn.BatchNorm2d) -> PerSample:
     def gradients(a: Tensor, g: Tensor) -> list[Tensor]:
-        assert layer.running_mean is not None
-        assert layer.running_var is not None
-        scale = (layer.running_var + layer.eps).rsqrt()
-        normalised = (a - layer.running_mean[:, None, None]) * scale[:, None, None]
+        # the statistics of `freeze_batch_statistics` are gone by the time of the backward pass
+        normalised = nn.functional.batch_norm(a, None, None, training=True, eps=layer.eps)
         return [(g * normalised).sum((2, 3)), g.sum((2, 3))]
 
     return gradients

@@ -284,3 +284,12 @@ def test_bad_input_is_one_clear_line_and_no_file(tmp_path, evaluation, change, m
         write(tmp_path, evaluation, **change)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_of_many_indicators_the_weakest_are_only_named(tmp_path, monkeypatch, evaluation):
+    monkeypatch.setattr("fusion.evaluation.report.SHOWN", 1)
+    page = Page(write(tmp_path, evaluation))
+    first_cells = [row[0].split()[0] for row in page.rows if row]
+    assert "good" in first_cells
+    assert "fair" not in first_cells
+    assert any("metrics.json: fair, noise" in text for text in page.texts["p"])
