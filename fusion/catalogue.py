@@ -64,7 +64,7 @@ def catalogue(what: str) -> list[dict[str, Any]]:
             }
             for space in spaces
         ]
-    return [{"name": name, **BENCHMARKS[name]} for name in BENCHMARKS]
+    return [{"name": name, **BENCHMARKS[name].describe()} for name in BENCHMARKS]
 
 
 def indicators_page() -> str:

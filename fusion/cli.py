@@ -205,6 +205,18 @@ def _score(args: argparse.Namespace) -> None:
     print(*lines(table), sep="\n")
 
 
+def _check_space(args: argparse.Namespace) -> None:
+    from fusion.spaces.check import check_space, lines
+
+    findings = check_space(
+        _space(args), args.sample, args.seed, passed=lambda name, n: print(f"{name:<20} ok  {n} checked")
+    )
+    if findings:
+        print(*lines(findings), sep="\n")
+        raise FusionError(f"space {args.space} has {len(findings)} findings")
+    print(f"space {args.space}: every property holds")
+
+
 def _list(args: argparse.Namespace) -> None:
     from fusion.catalogue import catalogue, indicators_page
 
@@ -238,11 +250,14 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
         sub.add_argument("--workers", type=int, default=0, help="processes (default: one per core)")
 
-    def from_space(sub: argparse.ArgumentParser, archs: str) -> None:
-        sub.add_argument("--space", required=True, help="see `fusion list spaces`")
+    def space_settings(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(
             "--space-set", nargs="+", default=[], metavar="KEY=VALUE", help="settings of the space"
         )
+
+    def from_space(sub: argparse.ArgumentParser, archs: str) -> None:
+        sub.add_argument("--space", required=True, help=space)
+        space_settings(sub)
         sub.add_argument("--archs", required=True, help=archs)
         sub.add_argument(
             "--images", required=True, help="digits, or a CIFAR folder, an .npz, an image folder"
@@ -256,6 +271,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--model", required=True, help=model)
         sub.add_argument("--out", required=True, type=Path)
 
+    space = "name (see `fusion list spaces`), or a class of your own as file.py:Class or module:Class"
     archs = "file (CSV or Parquet with a column `arch`, or one a line), all, sample:N or sample:N:SEED"
 
     sub = command("run", _run, "Run a pipeline from architectures to report.")
@@ -324,6 +340,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     sub.add_argument("--json", action="store_true")
     sub.add_argument("--out", type=Path, help="CSV file to write too")
+
+    sub = command(
+        "check-space", _check_space, "Check that a space has the properties that all else relies on."
+    )
+    sub.add_argument("space", help=space)
+    space_settings(sub)
+    sub.add_argument("--sample", type=int, default=20, help="architectures to examine (default: 20)")
+    sub.add_argument("--seed", type=int, default=0)
 
     sub = command("list", _list, "List what there is.")
     sub.add_argument("what", choices=("spaces", "indicators", "models", "benchmarks"))

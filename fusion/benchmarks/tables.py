@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fusion.benchmarks.base import BENCHMARKS, Benchmark
 from fusion.errors import FusionError, InvalidArchitecture
 from fusion.extraction.store import read_parquet
 from fusion.spaces.base import Space
@@ -216,3 +218,30 @@ def to_keys(accuracies: pd.Series[float], space: Space) -> pd.Series[float]:
         except InvalidArchitecture as error:
             raise InvalidArchitecture(f"accuracies, row {row}: {error}") from None
     return accuracies.groupby(pd.Index(keys, name="key"), sort=False).mean()
+
+
+@BENCHMARKS.register("table")
+class Table(Benchmark):
+    """One column of a Parquet or CSV table; its unit is kept as it is.
+
+    Parameters
+    ----------
+    path : Path or str
+    column, arch_column : str
+        As in `read_accuracies`.
+    """
+
+    name = "table"
+    summary = "a Parquet or CSV table with a column of architectures and columns of accuracies"
+    citation = "yours"
+
+    def __init__(self, path: Path | str, column: str = "accuracy", arch_column: str = ARCH_COLUMN) -> None:
+        super().__init__(path)
+        self.column = column
+        self.arch_column = arch_column
+
+    def _read(
+        self, dataset: None, split: None, epochs: None, archs: Sequence[str] | None
+    ) -> list[tuple[str, float, int | None, float | None]]:
+        found = read_accuracies(self.path, self.column, self.arch_column)
+        return [(str(arch), accuracy, None, None) for arch, accuracy in found.items()]

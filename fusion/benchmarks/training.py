@@ -295,7 +295,7 @@ def measure(
     data = training_data(images, recipe)
     meta = {
         "kind": "training-states",
-        "space": space.name,
+        "space": space.address,
         "space_settings": space.settings,
         "images": images.name,
         "images_digest": images.digest,

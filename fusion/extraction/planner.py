@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fusion.indicators.base import INDICATORS
 from fusion.probes.base import PROBES, Observations, Subject, Undefined, provider
+from fusion.seeding import derive_seed, seeded
 
 OK = "ok"
 
@@ -51,7 +52,9 @@ def _reason(error: Exception) -> str:
 
 def _observe(name: str, wanted: frozenset[str], subject: Subject) -> Observations:
     try:
-        return PROBES[name].run(subject, wanted)
+        # a network may draw at random, as dropout does: the same draws in every pass, none of ours
+        with seeded(derive_seed("pass", subject.seed)):
+            return PROBES[name].run(subject, wanted)
     except Exception as error:  # one failing pass must not lose the indicators of the others
         reason = Undefined(_reason(error))
         return dict.fromkeys(wanted, reason)

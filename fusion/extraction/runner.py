@@ -38,6 +38,25 @@ def _in_one_thread(function: Callable[[Task], list[Row]], task: Task) -> list[Ro
         return function(task)
 
 
+class _SearchPath:
+    """The first argument of each task: once it is unpickled, the worker finds the modules of the others.
+
+    A worker may be older than the folder of a user's own space.
+    """
+
+    def __reduce__(self) -> tuple[Callable[[list[str]], _SearchPath], tuple[list[str]]]:
+        return _look_in, (sys.path,)
+
+
+def _look_in(path: list[str]) -> _SearchPath:
+    sys.path[:] = path
+    return _SearchPath()
+
+
+def _in_worker(_: _SearchPath, function: Callable[[Task], list[Row]], task: Task) -> list[Row]:
+    return _in_one_thread(function, task)
+
+
 def run_tasks(
     function: Callable[[Task], list[Row]],
     tasks: Sequence[Task],
@@ -69,8 +88,9 @@ def run_tasks(
     if workers == 1 or len(tasks) <= 1:
         results: Iterator[list[Row]] = (_in_one_thread(function, task) for task in tasks)
     else:
+        pickled = pickle.dumps(function)
         results = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")(
-            delayed(_in_one_thread)(function, task) for task in tasks
+            delayed(_in_worker)(_SearchPath(), function, task) for task in tasks
         )
     pending: list[Row] = []
     last = time.monotonic()

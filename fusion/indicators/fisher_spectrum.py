@@ -18,7 +18,9 @@ from fusion.probes.base import Undefined
 )
 def vkdnw(fisher_information: Tensor) -> float:
     """Entropy of the Fisher information's spectrum: how evenly the output depends on the weights."""
-    eigenvalues = torch.linalg.eigvalsh(fisher_information).clamp(min=0)
+    eigenvalues = torch.linalg.eigvalsh(fisher_information)
+    # below this an eigenvalue is rounding, not signal: gradients are float32
+    eigenvalues[eigenvalues < eigenvalues[-1] * torch.finfo(torch.float32).eps] = 0
     deciles = torch.quantile(eigenvalues, torch.arange(1, 10, dtype=torch.float64) / 10)
     if deciles.sum() == 0:
         raise Undefined("the outputs depend on too few weights")

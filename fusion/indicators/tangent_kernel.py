@@ -33,4 +33,7 @@ def cnntk(tangent_kernel: Tensor) -> float:
 )
 def ntk_trace(tangent_kernel: Tensor) -> float:
     """Trace of the neural tangent kernel: how fast gradient descent learns at all."""
-    return float(tangent_kernel.trace())
+    trace = float(tangent_kernel.trace())
+    if trace == 0:
+        raise Undefined("the network has no weights that its outputs depend on")
+    return trace

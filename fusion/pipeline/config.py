@@ -45,7 +45,7 @@ class Architectures:
 
 @dataclass(frozen=True)
 class Accuracies:
-    """Where measured accuracies come from: a table with a column, or a NATS-Bench archive.
+    """Where measured accuracies come from: a table with a column, or the files of a benchmark.
 
     Attributes
     ----------
@@ -53,15 +53,19 @@ class Accuracies:
         Parquet or CSV with the columns `arch_column` and `column`.
     column, arch_column : str
     archive : str or None
-        A NATS-Bench topology archive, the directory or the single file.
+        The file or folder that `benchmark` publishes.
+    benchmark : str
+        Of the archive; `fusion list benchmarks --json` has the names, and what the next three can be.
     dataset, split, epochs : str
-        For the archive: `cifar10`, `cifar100` or `ImageNet16-120`; `test` or `val`; `200` or `12`.
+        Of the archive; for the default, `cifar10`, `cifar100` or `ImageNet16-120`; `test` or `val`;
+        `200` or `12`.
     """
 
     table: str | None = None
     column: str = "accuracy"
     arch_column: str = "arch"
     archive: str | None = None
+    benchmark: str = "nats-tss"
     dataset: str = "cifar10"
     split: str = "test"
     epochs: str = "200"

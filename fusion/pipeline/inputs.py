@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fusion.benchmarks.nats_bench_archive import read_nats_bench
+from fusion.benchmarks import BENCHMARKS
 from fusion.benchmarks.tables import read_accuracies, read_archs, to_keys
 from fusion.errors import FusionError, InvalidArchitecture
 from fusion.extraction.store import read_meta, read_rows
@@ -96,7 +96,7 @@ def load_accuracies(chosen: Accuracies, space: Space, archs: Sequence[str] | Non
     chosen : Accuracies
     space : Space
     archs : sequence of str or None
-        For an archive, which architectures to read; None is all.
+        For an archive, which architectures are needed; None is all.
 
     Raises
     ------
@@ -109,13 +109,11 @@ def load_accuracies(chosen: Accuracies, space: Space, archs: Sequence[str] | Non
         by_arch = read_accuracies(find(chosen.table), chosen.column, chosen.arch_column)
     else:
         assert chosen.archive is not None
-        by_arch = read_nats_bench(
-            find(chosen.archive),
-            dataset=chosen.dataset,
-            split=chosen.split,
-            epochs=chosen.epochs,
-            archs=archs,
-        )
+        benchmark = BENCHMARKS[chosen.benchmark](find(chosen.archive))
+        if not chosen.epochs.isdecimal():
+            raise FusionError(f"accuracies: epochs is {chosen.epochs!r}, expected a whole number")
+        found = benchmark.accuracies(chosen.dataset, chosen.split, int(chosen.epochs), archs=archs)
+        by_arch = found["accuracy"]
     return Measured(by_arch, to_keys(by_arch, space))
 
 

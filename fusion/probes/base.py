@@ -138,6 +138,16 @@ def provider(observation: str) -> Probe:
     raise KeyError(observation)
 
 
+def require_signal(logits: Tensor) -> None:
+    """Raise Undefined for outputs (batch, classes) that tell no inputs apart."""
+    if len(logits) < 2:
+        raise Undefined("needs a batch of at least 2")
+    if not logits.isfinite().all():
+        raise Undefined("the outputs are not finite")
+    if torch.equal(logits, logits[:1].expand_as(logits)):
+        raise Undefined("the output is the same for every input")
+
+
 @contextmanager
 def preserved(network: nn.Module) -> Iterator[None]:
     """Run the block, then restore buffers, gradients, modes and `requires_grad`, also on errors."""

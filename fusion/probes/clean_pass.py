@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
+from fusion.probes.base import Observations, Subject, Undefined, preserved, probe, require_signal
 from fusion.probes.codes import CodeStatistics, watch_codes
 from fusion.probes.curvature import Masks, weight_curvature
 from fusion.probes.feature_maps import FeatureCorrelations
@@ -127,7 +127,7 @@ def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:
             if "layer_gradients" in wanted:
                 watchers.enter_context(gradients.watching())
             logits = network(x)
-        _require_signal(logits)
+        require_signal(logits)
         found.give("code_agreement", codes.kernel)
         found.give("code_spectrum", lambda: torch.linalg.eigvalsh(codes.kernel()))
         found.give("code_units", codes.count_units)
@@ -144,13 +144,6 @@ def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:
         found.give("input_correlations", lambda: _correlations(gradient()))
         signs = random_signs(logits, subject.seed)
         found.give("random_input_gradient", lambda: _input_gradient(logits, signs, x))
-
-
-def _require_signal(logits: Tensor) -> None:
-    if not logits.isfinite().all():
-        raise Undefined("the outputs are not finite")
-    if len(logits) > 1 and torch.equal(logits, logits[:1].expand_as(logits)):
-        raise Undefined("the output is the same for every input")
 
 
 def _layer_gradients(gradients: LayerGradients, logits: Tensor, y: Tensor, x: Tensor) -> list[LayerGradient]:

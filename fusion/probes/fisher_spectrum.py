@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.hooks import RemovableHandle
 
-from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
+from fusion.probes.base import Observations, Subject, Undefined, preserved, probe, require_signal
 from fusion.seeding import derive_seed
 
 SAMPLES = 16
@@ -144,6 +144,7 @@ def fisher_spectrum(subject: Subject, wanted: frozenset[str]) -> Observations:
             rows = _Rows(network)
             handles = [rows.watch(module) for module in rows.places]
             logits = functional_call(network, state, (x,))
+            require_signal(logits.detach())
             for label in range(logits.shape[1]):
                 rows.next_class(len(x))
                 torch.autograd.grad(logits[:, label].sum(), x, retain_graph=True)

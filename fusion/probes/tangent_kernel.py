@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.hooks import RemovableHandle
 
-from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
+from fusion.probes.base import Observations, Subject, Undefined, preserved, probe, require_signal
 from fusion.seeding import derive_seed
 
 # gradient of one sample's output with respect to the weights: (inputs, output gradients) -> (batch, weights)
@@ -178,7 +178,8 @@ def per_sample_gram(network: nn.Module, parameters: dict[str, Tensor], x: Tensor
     Raises
     ------
     Undefined
-        For a network with weights of another kind, or with a module that is called twice.
+        For a network with weights of another kind, with a module that is called twice, or whose
+        outputs tell no inputs apart.
     """
     per_module = {m: g for m in network.modules() if (g := _per_sample(m)) is not None}
     gram = _Gram(x)
@@ -188,7 +189,9 @@ def per_sample_gram(network: nn.Module, parameters: dict[str, Tensor], x: Tensor
         x = x.detach().clone().requires_grad_()
         state = parameters | {name: buffer.clone() for name, buffer in network.named_buffers()}
         with torch.enable_grad():
-            torch.autograd.grad(functional_call(network, state, (x,)).sum(), x)
+            logits = functional_call(network, state, (x,))
+            require_signal(logits.detach())
+            torch.autograd.grad(logits.sum(), x)
     finally:
         for handle in handles:
             handle.remove()

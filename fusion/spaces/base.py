@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from torch import nn
 
 from fusion.errors import FusionError
+from fusion.plugins import load_object
 from fusion.registry import Registry
 from fusion.spaces.graph import CellGraph
 
@@ -35,6 +38,20 @@ class Space(ABC):
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Keyword arguments that make this space again (JSON values)."""
+
+    @property
+    def address(self) -> str:
+        """What `make_space` takes besides the settings to make this space again, in any process.
+
+        The registered name; or `module:Class` for a class in a package, and `/path/to/file.py:Class`
+        for one in a file of its own. It stands in the metadata of what is computed from the space.
+        """
+        cls = type(self)
+        if "." in cls.__module__:
+            known = self.name in SPACES and SPACES[self.name] is cls
+            return self.name if known else f"{cls.__module__}:{cls.__qualname__}"
+        file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+        return f"{Path(file).resolve() if file else cls.__module__}:{cls.__qualname__}"
 
     def __len__(self) -> int:
         """Return the number of architecture strings; raises FusionError when there are too many to list."""
@@ -140,15 +157,24 @@ class Space(ABC):
 
 
 def make_space(name: str, settings: dict[str, Any] | None = None) -> Space:
-    """Return the registered space `name` with the given settings.
+    """Return a space with the given settings.
+
+    Parameters
+    ----------
+    name : str
+        Of a registered space; or a class of your own, as `file.py:Class` or `module:Class`.
+    settings : dict, optional
+        Keyword arguments of the class.
 
     Raises
     ------
     FusionError
-        For an unknown name or a setting that the space does not have.
+        For an unknown name, something that is no space, or a setting that the space does not have.
     """
-    cls = SPACES[name]
+    cls = load_object(name) if ":" in name else SPACES[name]
+    if not (isinstance(cls, type) and issubclass(cls, Space)):
+        raise FusionError(f"space {name!r}: expected a class derived from fusion.spaces.Space, got {cls!r}")
     try:
         return cls(**(settings or {}))
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise FusionError(f"space {name!r}: {error}") from None

@@ -1,0 +1,61 @@
+"""Accuracies that `fusion measure` trained, as a benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fusion.benchmarks.base import BENCHMARKS, Benchmark
+from fusion.benchmarks.training import KEYS, accuracies
+from fusion.errors import FusionError
+from fusion.extraction.store import read_meta, read_rows
+from fusion.resources import bundled
+
+
+@BENCHMARKS.register("measured")
+class Measured(Benchmark):
+    """What `fusion measure --out path` trained: any space and images, one recipe.
+
+    Accuracies are of the images' test part, by key of the space.
+    """
+
+    name = "measured"
+    summary = "accuracies and training states that `fusion measure` trained: its folder"
+    citation = "yours, in the spirit of the Darts-training-bench of DAS, arXiv:2212.12132"
+    splits = ("test",)
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(path)
+        meta = read_meta(self.path)
+        if meta.get("kind") != "training-states":
+            raise FusionError(f"{self.path}: no training states here; give the --out of `fusion measure`")
+        self.space = meta["space"]
+        self.datasets = (meta["images"],)
+        self.epochs = (meta["recipe"]["epochs"],)
+
+    def _read(
+        self, dataset: str, split: str, epochs: int, archs: Sequence[str] | None
+    ) -> list[tuple[str, float, int | None, float | None]]:
+        states = read_rows(self.path, KEYS)
+        if states.empty:
+            raise FusionError(f"{self.path}: nothing trained yet; run `fusion measure` again")
+        table = accuracies(states)
+        seeds = table.filter(like="accuracy_seed_").notna().sum(axis=1)
+        return list(
+            zip(table["arch"], table["accuracy"], seeds.tolist(), table["seconds"].tolist(), strict=True)
+        )
+
+
+@BENCHMARKS.register("digits-tss")
+class DigitsTss(Measured):
+    """The bundled benchmark, all networks of NAS-Bench-201 on digits; see data/digits-tss/README.md."""
+
+    name = "digits-tss"
+    summary = "bundled: NAS-Bench-201 cells trained on scikit-learn's digits, 8 seeds each"
+    citation = "this project; see data/digits-tss/README.md"
+    space = "nats-tss"
+    datasets = ("digits",)
+    epochs = (5,)
+
+    def __init__(self, path: Path | str | None = None) -> None:
+        super().__init__(bundled("data/digits-tss") if path is None else path)

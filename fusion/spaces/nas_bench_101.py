@@ -1,0 +1,293 @@
+"""The cells of NAS-Bench-101: directed acyclic graphs with operations on their vertices.
+
+A cell has at most 7 vertices and 9 edges; vertex 0 is the input, the last one the output, and each
+vertex between them carries one of 3 operations, which makes 423,624 different cells. A string is
+`ADJACENCY:OPERATIONS`: the upper triangle of the adjacency matrix row by row (edges 0-1, 0-2, ...,
+1-2, ...), then one digit for each inner vertex, 0 = conv3x3-bn-relu, 1 = conv1x1-bn-relu,
+2 = maxpool3x3. `100110100001001010101:02001` is a cell of 7 vertices; `1:` has no inner vertex.
+
+Source: Ying et al., "NAS-Bench-101: Towards Reproducible Neural Architecture Search", ICML 2019,
+arXiv:1902.09635; details after github.com/google-research/nasbench.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from torch import nn
+
+from fusion.errors import FusionError, InvalidArchitecture
+from fusion.spaces.base import SPACES, Space
+from fusion.spaces.graph import CellGraph
+from fusion.spaces.nas_bench_101_network import CellNetwork
+
+MAX_VERTICES = 7
+MAX_EDGES = 9
+OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
+KIND = ("conv", "conv1x1", "pool")
+
+Edge: TypeAlias = tuple[int, int]
+
+
+class Cell(NamedTuple):
+    """A cell: its edges (source, target), source before target, and the operations of the inner vertices."""
+
+    edges: tuple[Edge, ...]
+    ops: tuple[int, ...]
+
+    @property
+    def output(self) -> int:
+        """The last vertex."""
+        return len(self.ops) + 1
+
+
+def parse(arch: str) -> Cell:
+    """Return the cell as written, with any vertices on no path from input to output.
+
+    Raises
+    ------
+    InvalidArchitecture
+        When the string is none of the form `ADJACENCY:OPERATIONS` with at most 7 vertices.
+    """
+    match = re.fullmatch(r"([01]+):([012]{0,5})", arch, re.ASCII) if isinstance(arch, str) else None
+    if match is None:
+        raise InvalidArchitecture(
+            f"{arch!r} is no nas-bench-101 architecture; expected ADJACENCY:OPERATIONS, "
+            "such as 100110100001001010101:02001"
+        )
+    bits, ops = match.groups()
+    pairs = list(itertools.combinations(range(len(ops) + 2), 2))
+    if len(bits) != len(pairs):
+        raise InvalidArchitecture(
+            f"{arch!r}: {len(ops)} operations need {len(pairs)} adjacency digits, got {len(bits)}"
+        )
+    edges = tuple(pair for pair, bit in zip(pairs, bits, strict=True) if bit == "1")
+    return Cell(edges, tuple(map(int, ops)))
+
+
+def to_string(cell: Cell) -> str:
+    """Return the string of a cell; the inverse of `parse`."""
+    pairs = itertools.combinations(range(cell.output + 1), 2)
+    return "".join(str(int(pair in cell.edges)) for pair in pairs) + ":" + "".join(map(str, cell.ops))
+
+
+def pruned(cell: Cell) -> Cell:
+    """Return the cell without the vertices on no path from input to output, the others in their order.
+
+    Raises
+    ------
+    InvalidArchitecture
+        When no path leads from input to output, or more than 9 edges remain.
+    """
+    forward, backward = {0}, {cell.output}
+    for source, target in sorted(cell.edges):
+        if source in forward:
+            forward.add(target)
+    for source, target in sorted(cell.edges, reverse=True):
+        if target in backward:
+            backward.add(source)
+    if cell.output not in forward:
+        raise InvalidArchitecture(f"{to_string(cell)!r}: no path leads from the input to the output")
+    number = {vertex: i for i, vertex in enumerate(sorted(forward & backward))}
+    edges = tuple((number[s], number[t]) for s, t in cell.edges if s in number and t in number)
+    if len(edges) > MAX_EDGES:
+        raise InvalidArchitecture(f"{to_string(cell)!r}: {len(edges)} edges, at most {MAX_EDGES} are allowed")
+    return Cell(edges, tuple(op for vertex, op in enumerate(cell.ops, 1) if vertex in number))
+
+
+def representative(cell: Cell) -> Cell:
+    """Return the isomorphic cell that the benchmark trained.
+
+    Its authors went through the adjacency matrices by ascending number, where the edge i-j is bit
+    i + j(j-1)/2, and for each through the operations in lexicographic order, and kept the first
+    cell of every isomorphism class. That one is the smallest over all orders of the vertices in
+    which edges lead forward.
+    """
+    best: tuple[int, tuple[int, ...], tuple[Edge, ...]] | None = None
+    for order in itertools.permutations(range(1, cell.output)):
+        place = {vertex: i for i, vertex in enumerate((0, *order, cell.output))}
+        edges = tuple((place[source], place[target]) for source, target in cell.edges)
+        if all(source < target for source, target in edges):
+            bits = sum(1 << (source + target * (target - 1) // 2) for source, target in edges)
+            candidate = (bits, tuple(cell.ops[vertex - 1] for vertex in order), edges)
+            best = candidate if best is None else min(best, candidate)
+    assert best is not None  # the order of `cell` itself is one of them
+    return Cell(tuple(sorted(best[2])), best[1])
+
+
+def module_hash(arch: str) -> str:
+    """Return the benchmark's own name of a cell: 32 hexadecimal digits, equal for isomorphic cells.
+
+    MD5 over iterated neighbourhoods of the pruned cell: a vertex starts from its out-degree,
+    in-degree and label (-1 input, -2 output, else the operation), and takes in the sorted hashes of
+    the vertices before and after it, as often as there are vertices.
+
+    Unequal for all cells of the space that are not isomorphic: there are 423,624 isomorphism
+    classes, and as many hashes in the benchmark.
+
+    Raises
+    ------
+    InvalidArchitecture
+        When `arch` is not an architecture of this space.
+    """
+    cell = pruned(parse(arch))
+    labels = (-1, *cell.ops, -2)
+    before: list[list[int]] = [[s for s, t in cell.edges if t == v] for v in range(len(labels))]
+    after: list[list[int]] = [[t for s, t in cell.edges if s == v] for v in range(len(labels))]
+    hashes = [_md5(str((len(after[v]), len(before[v]), label))) for v, label in enumerate(labels)]
+    for _ in labels:
+        hashes = [
+            _md5("|".join((*("".join(sorted(hashes[w] for w in side)) for side in (b, a)), own)))
+            for b, a, own in zip(before, after, hashes, strict=True)
+        ]
+    return _md5(str(sorted(hashes)))
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@SPACES.register("nas-bench-101")
+class NasBench101(Space):
+    """NAS-Bench-101: 423,624 cells of up to 7 vertices and 9 edges with 3 operations.
+
+    The key is the string of the cell that the benchmark trained for all isomorphic ones, and its
+    network is theirs. The order of the vertices matters to it: where channels do not divide evenly
+    among the vertices that feed the output, the first ones get one channel more.
+
+    Parameters
+    ----------
+    channels : int
+        Output channels of the stem and of the first stack; doubled by every further stack.
+        At least 5, since up to 5 vertices share them.
+    cells : int
+        Cells per stack.
+    stacks : int
+        Stacks of cells, with a 2x2 max pooling between one and the next.
+    """
+
+    name = "nas-bench-101"
+    summary = "cells of up to 7 vertices and 9 edges with 3 operations on the vertices (NAS-Bench-101)"
+    source = "arXiv:1902.09635"
+    enumerable = False
+
+    def __init__(self, channels: int = 128, cells: int = 3, stacks: int = 3) -> None:
+        if channels < MAX_VERTICES - 2 or cells < 1 or stacks < 1:
+            raise FusionError(
+                "nas-bench-101: channels must be at least 5, cells and stacks at least 1, "
+                f"got {channels}, {cells}, {stacks}"
+            )
+        self.channels = channels
+        self.cells = cells
+        self.stacks = stacks
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"channels": self.channels, "cells": self.cells, "stacks": self.stacks}
+
+    def random(self, rng: np.random.Generator) -> str:
+        """Return the key of a cell drawn as the benchmark's examples do.
+
+        Every edge of 7 vertices is there with probability 1/2, every operation is as likely as the
+        others, and draws that are no cell of the space after pruning are discarded. Most draws thus
+        have 3 to 5 vertices, while 85 % of the cells of the space have 7.
+        """
+        pairs = list(itertools.combinations(range(MAX_VERTICES), 2))
+        while True:
+            edges = itertools.compress(pairs, rng.integers(2, size=len(pairs)).tolist())
+            ops = rng.integers(len(OPERATIONS), size=MAX_VERTICES - 2).tolist()
+            try:
+                return to_string(representative(pruned(Cell(tuple(edges), tuple(ops)))))
+            except InvalidArchitecture:
+                continue
+
+    def canonical(self, arch: str) -> str:
+        return to_string(representative(pruned(parse(arch))))
+
+    def thin(self) -> NasBench101:
+        return NasBench101(channels=MAX_VERTICES - 2, cells=1, stacks=self.stacks)
+
+    def has_dead_edge(self, arch: str) -> bool:
+        """Return whether pruning takes a vertex or an edge away; never from a key."""
+        cell = parse(arch)
+        return len(pruned(cell).edges) < len(cell.edges)
+
+    def neighbours(self, arch: str) -> list[str]:
+        """Return the keys of the cells one decision away from that of the key, without the key itself.
+
+        Another operation at a vertex; an edge more or less; or, as keys have no idle vertices to
+        connect, a new vertex that reads one vertex and feeds a later one.
+        """
+        cell = representative(pruned(parse(arch)))
+        pairs = list(itertools.combinations(range(cell.output + 1), 2))
+        found = [
+            cell._replace(ops=(*cell.ops[:i], op, *cell.ops[i + 1 :]))
+            for i in range(len(cell.ops))
+            for op in range(len(OPERATIONS))
+        ]
+        found += [cell._replace(edges=tuple(sorted({*cell.edges} ^ {pair}))) for pair in pairs]
+        if cell.output + 1 < MAX_VERTICES:
+            found += [
+                _inserted(cell, source, target, op)
+                for source, target in pairs
+                for op in range(len(OPERATIONS))
+            ]
+        keys = set()
+        for candidate in found:
+            try:
+                keys.add(to_string(representative(pruned(candidate))))
+            except InvalidArchitecture:
+                continue
+        return sorted(keys - {to_string(cell)})
+
+    def graphs(self, arch: str) -> dict[str, CellGraph]:
+        """Return the cell with its operations on edges.
+
+        A connection between operations joins the end of one and the start of the other into one
+        node, unless that would make paths that are not there (the one is read elsewhere too, and the
+        other reads elsewhere too): it is then a skip. The input wired to the output is the 1x1
+        convolution that the network has there.
+        """
+        cell = representative(pruned(parse(arch)))
+        sources, targets = ([edge[side] for edge in cell.edges] for side in (0, 1))
+        # vertex v starts at node 2v - 1 and ends at 2v
+        start = {v: 2 * v - 1 for v in targets}
+        for source, target in cell.edges:
+            if targets.count(target) == 1 and sources.count(source) > 1:
+                start[target] = 2 * source
+        end = {v: 2 * v for v in sources}
+        for source, target in cell.edges:
+            if sources.count(source) == 1 and (source, target) != (0, cell.output):
+                end[source] = start[target]
+        edges = [(start[v], end[v], KIND[op]) for v, op in enumerate(cell.ops, 1)]
+        for source, target in cell.edges:
+            if (source, target) == (0, cell.output):
+                edges.append((end[0], start[target], "conv1x1"))
+            elif end[source] != start[target]:
+                edges.append((end[source], start[target], "skip"))
+        number = {node: i for i, node in enumerate(sorted({node for edge in edges for node in edge[:2]}))}
+        return {"cell": CellGraph(len(number), tuple((number[s], number[t], kind) for s, t, kind in edges))}
+
+    def build(self, arch: str, *, in_channels: int = 3, num_classes: int = 10) -> nn.Module:
+        """Return the benchmark's network of the key of `arch`."""
+        cell = representative(pruned(parse(arch)))
+        return CellNetwork(
+            cell.edges,
+            [OPERATIONS[op] for op in cell.ops],
+            channels=self.channels,
+            cells=self.cells,
+            stacks=self.stacks,
+            in_channels=in_channels,
+            num_classes=num_classes,
+        )
+
+
+def _inserted(cell: Cell, source: int, target: int, op: int) -> Cell:
+    """Return the cell with a new vertex, placed just before `target`, between the two."""
+    moved = [(s + (s >= target), t + (t >= target)) for s, t in cell.edges]
+    edges = tuple(sorted([*moved, (source, target), (target, target + 1)]))
+    return Cell(edges, (*cell.ops[: target - 1], op, *cell.ops[target - 1 :]))

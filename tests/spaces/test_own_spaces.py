@@ -1,0 +1,216 @@
+"""A space of the user's own, named by its file: built, stored, resumed, and found again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from joblib.externals.loky import get_reusable_executor
+
+import fusion.extraction.table
+from fusion.cli import main
+from fusion.errors import FusionError
+from fusion.extraction.store import read_meta
+from fusion.extraction.table import extract, read_table
+from fusion.images import load_images
+from fusion.spaces import SPACES, make_space
+
+CODE = """
+from torch import nn
+
+from fusion.errors import InvalidArchitecture
+from fusion.spaces import Space
+
+
+class Plain(Space):
+    name = "plain"
+    summary = "one convolution of 1 to 60 channels"
+    source = "this test"
+
+    def __init__(self, kernel=3):
+        if kernel % 2 == 0:
+            raise ValueError("kernel must be odd")
+        self.kernel = kernel
+
+    @property
+    def settings(self):
+        return {"kernel": self.kernel}
+
+    def __len__(self):
+        return 60
+
+    def enumerate(self):
+        return map(str, range(1, 61))
+
+    def canonical(self, arch):
+        if arch not in self.enumerate():
+            raise InvalidArchitecture(f"{arch!r} is not 1 to 60")
+        return arch
+
+    def neighbours(self, arch):
+        return [str(n) for n in (int(arch) - 1, int(arch) + 1) if 1 <= n <= 60]
+
+    def build(self, arch, *, in_channels=3, num_classes=10):
+        width = int(arch)
+        return nn.Sequential(
+            nn.Conv2d(in_channels, width, self.kernel, padding="same"), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes),
+        )
+
+    def thin(self):
+        return Plain(kernel=1)
+
+
+class Unfinished(Space):
+    name = "unfinished"
+
+
+nothing = 3
+"""
+IMAGES = ["--images", "digits", "--batch-size", "8", "--workers", "1"]
+TABLE = ["--indicators", "table", "--accuracies", "accuracies.csv", "--target", "accuracy"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A current folder with `own_plain.py`; paths and modules are afterwards as before."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "own_plain.py").write_text(CODE)
+    yield tmp_path
+    sys.modules.pop("own_plain", None)
+
+
+def test_it_is_the_space_that_the_file_defines(folder):
+    space = make_space("own_plain.py:Plain", {"kernel": 5})
+    assert (space.name, space.settings, len(space)) == ("plain", {"kernel": 5}, 60)
+    assert space.address == f"{folder}/own_plain.py:Plain"
+    assert type(make_space(space.address)) is type(space)
+    assert "plain" not in SPACES
+
+
+def test_the_address_of_other_spaces(folder):
+    for name in SPACES:
+        assert make_space(name).address == name
+    (folder / "own_package").mkdir()
+    (folder / "own_package" / "__init__.py").touch()
+    (folder / "own_package" / "inner.py").write_text(CODE)
+    assert make_space("own_package.inner:Plain").address == "own_package.inner:Plain"
+
+
+REGISTERED = CODE.replace("import Space\n", "import SPACES, Space\n").replace(
+    "class Plain", '@SPACES.register("plain")\nclass Plain'
+)
+
+
+def test_registered_in_its_own_file_it_is_still_found_by_the_file(folder):
+    (folder / "own_plain.py").write_text(REGISTERED)
+    try:
+        assert make_space("own_plain.py:Plain").address == f"{folder}/own_plain.py:Plain"
+    finally:
+        SPACES._items.pop("plain", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "told"),
+    [
+        ("own_plain.py:Plane", {}, "has no 'Plane'; did you mean 'Plain'"),
+        ("own_plane.py:Plain", {}, "no such file"),
+        ("own_plain.py:nothing", {}, "expected a class derived from fusion.spaces.Space, got 3"),
+        ("own_plain.py:nn", {}, "expected a class derived from fusion.spaces.Space"),
+        ("own_plain.py:Unfinished", {}, "abstract"),
+        ("own_plain.py:Plain", {"width": 3}, "unexpected keyword argument 'width'"),
+        ("own_plain.py:Plain", {"kernel": 2}, "kernel must be odd"),
+    ],
+)
+def test_what_is_no_space(name, settings, told):
+    with pytest.raises(FusionError, match=told) as raised:
+        make_space(name, settings)
+    assert "\n" not in str(raised.value)
+
+
+def test_workers_compute_the_same(folder):
+    """Also those that were started before the file was named."""
+    batch, names = load_images("digits").batch(8), ["params", "naswot", "nlr"]
+    known = make_space("nats-sss", {"divisor": 8})
+    extract(known, known.sample(2, 0), batch, ["params"], "known", workers=2, progress=False)
+    try:
+        space = make_space("own_plain.py:Plain")
+        table = extract(space, ["3", "7", "5"], batch, names, "two", workers=2, progress=False)
+    finally:
+        get_reusable_executor().shutdown()  # its workers know folders of this test
+    assert table["params"].tolist() == [9 * n + n + 10 * n + 10 for n in (3, 7, 5)]
+    pd.testing.assert_frame_equal(extract(space, ["3", "7", "5"], batch, names, "one", progress=False), table)
+
+
+def test_a_table_is_resumed_from_another_folder(folder, monkeypatch):
+    extract_command = ["extract", *IMAGES, "--archs", "sample:4", "--indicators", "params", "--out"]
+    assert main([*extract_command, "table", "--space", "own_plain.py:Plain"]) == 0
+    assert read_meta(folder / "table")["space"] == f"{folder}/own_plain.py:Plain"
+
+    def never(*arguments, **options):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(fusion.extraction.table, "compute", never)
+    (folder / "sub").mkdir()
+    monkeypatch.chdir(folder / "sub")
+    assert main([*extract_command, "../table", "--space", "../own_plain.py:Plain"]) == 0
+
+
+def test_models_and_searches_find_it_again(folder, monkeypatch, capsys):
+    archs = [str(n) for n in range(1, 61)]
+    pd.DataFrame({"arch": archs, "accuracy": [10 + n**0.5 for n in range(1, 61)]}).to_csv(
+        "accuracies.csv", index=False
+    )
+    pd.DataFrame({"arch": archs[5:9]}).to_csv("archs.csv", index=False)
+    space = ["--space", "own_plain.py:Plain", "--archs", "all", "--indicators", "params,flops"]
+    assert main(["extract", *IMAGES, *space, "--out", "table"]) == 0
+    assert main(["fit", *TABLE, "--model", "weighted_sum", "--out", "model"]) == 0
+    sys.modules.pop("own_plain")  # as in a later process
+    predict = ["predict", "--model", "model", "--archs", "archs.csv", "--out", "predicted.csv"]
+    assert main([*predict, "--workers", "1"]) == 0
+    assert pd.read_csv("predicted.csv")["predicted"].is_monotonic_increasing
+    assert len(read_table(folder / "predicted-indicators")) == 4
+    sizes = ["--budget", "8", "--initial", "4", "--rounds", "1", "--candidates", "6", "--repeats", "1"]
+    assert (
+        main(["search", *TABLE, *sizes, "--model", "weighted_sum", "--workers", "1", "--out", "found"]) == 0
+    )
+    assert json.loads((folder / "found" / "search.json").read_text())["optimum"] == 10 + 60**0.5
+
+
+def listed_with(folder, code):
+    """What `fusion list spaces` says where a package with this module is installed."""
+    (folder / "own_package").mkdir()
+    (folder / "own_package" / "__init__.py").touch()
+    (folder / "own_package" / "spaces.py").write_text(code)
+    installed = folder / "own_package-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text("[fusion.spaces]\nplain = own_package.spaces\n")
+    return subprocess.run(
+        [sys.executable, "-m", "fusion.cli", "list", "spaces", "--json"],
+        env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_an_installed_package_adds_its_spaces(folder):
+    done = listed_with(folder, REGISTERED)
+    assert done.returncode == 0, done.stderr
+    (row,) = (row for row in json.loads(done.stdout) if row["name"] == "plain")
+    assert (row["architectures"], row["settings"]) == (60, {"kernel": 3})
+
+
+def test_a_package_that_cannot_be_imported_is_named(folder):
+    done = listed_with(folder, "import nowhere_at_all")
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "fusion: entry point 'plain = own_package.spaces' of the group fusion.spaces"
+    )
+    assert len(done.stderr.splitlines()) == 1

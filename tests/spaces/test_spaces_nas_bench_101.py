@@ -1,0 +1,384 @@
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import networkx
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from fusion.errors import FusionError, InvalidArchitecture
+from fusion.probes.stages import stage_modules
+from fusion.spaces import make_space
+from fusion.spaces.graph import KINDS
+from fusion.spaces.nas_bench_101 import KIND, Cell, module_hash, parse, pruned, to_string
+from fusion.spaces.nas_bench_101_network import VertexCell, vertex_channels
+
+SPACE = make_space("nas-bench-101")
+TINY = make_space("nas-bench-101", {"channels": 5, "cells": 1})
+EXAMPLE = "100110100001001010101:02001"
+ARCHS = TINY.sample(40, seed=0)
+# conv3x3, conv1x1 and pooling side by side, and the input, into the output
+INCEPTION = "1111001011:012"
+
+
+@st.composite
+def cells(draw):
+    """Cells of up to 7 vertices as anyone may write them, idle vertices and edges included."""
+    n = draw(st.integers(2, 7))
+    pairs = list(itertools.combinations(range(n), 2))
+    path = sorted({0, n - 1, *draw(st.sets(st.integers(0, n - 1)))})
+    edges = {*itertools.pairwise(path), *draw(st.sets(st.sampled_from(pairs), max_size=9 - len(path) + 1))}
+    return Cell(tuple(sorted(edges)), tuple(draw(st.integers(0, 2)) for _ in range(n - 2)))
+
+
+def relabelled(cell, order):
+    """The same cell with its inner vertices in another order; None where an edge would lead back."""
+    place = {0: 0, cell.output: cell.output, **{v: i for i, v in enumerate(order, 1)}}
+    edges = sorted((place[s], place[t]) for s, t in cell.edges)
+    return Cell(tuple(edges), tuple(cell.ops[v - 1] for v in order)) if all(s < t for s, t in edges) else None
+
+
+def labelled_graph(cell):
+    graph = networkx.DiGraph(cell.edges)
+    for vertex, label in enumerate((-1, *cell.ops, -2)):
+        graph.add_node(vertex, label=label)
+    return graph
+
+
+def isomorphic(one, other):
+    same = networkx.isomorphism.categorical_node_match("label", None)
+    return networkx.is_isomorphic(labelled_graph(one), labelled_graph(other), node_match=same)
+
+
+def paths(cell):
+    """The inner vertices of every path from the input to the output."""
+    inner = range(1, cell.output)
+    chains = itertools.chain.from_iterable(itertools.combinations(inner, n) for n in range(len(cell.ops) + 1))
+    return [c for c in chains if all(step in cell.edges for step in itertools.pairwise((0, *c, cell.output)))]
+
+
+def conv_bn(k, into, out):
+    return k * k * into * out + 2 * out
+
+
+def expected_parameters(cell, channels=128, cells=3, stacks=3):
+    """Trainable parameters counted on paper."""
+    total, read = conv_bn(3, 3, channels), channels
+    for i in range(stacks * cells):
+        width = channels * 2 ** (i // cells)
+        widths = dict(enumerate(vertex_channels(width, cell.edges, cell.output), 1))
+        total += sum(conv_bn(1, read, widths[t]) for s, t in cell.edges if s == 0)
+        total += sum(conv_bn((3, 1)[op], widths[v], widths[v]) for v, op in enumerate(cell.ops, 1) if op < 2)
+        read = width
+    return total + 10 * read + 10
+
+
+def matrices(vertices):
+    """All sets of at most 9 edges that leave no vertex idle, by vertices."""
+    for n in range(2, vertices + 1):
+        pairs = list(itertools.combinations(range(n), 2))
+        for size in range(n - 1, 10):
+            for edges in itertools.combinations(pairs, size):
+                if len({s for s, _ in edges}) == len({t for _, t in edges}) == n - 1:
+                    yield n, edges
+
+
+def symmetries(vertices=7):
+    """One cell shape of every isomorphism class, with the orders of its inner vertices that keep it."""
+    seen = set()
+    for n, edges in matrices(vertices):
+        if (n, edges) in seen:
+            continue
+        shape = Cell(edges, (0,) * (n - 2))
+        orders = list(itertools.permutations(range(1, n - 1)))
+        forms = [form.edges if (form := relabelled(shape, order)) else None for order in orders]
+        seen.update((n, form) for form in forms)
+        yield shape, [order for order, form in zip(orders, forms, strict=True) if form == edges]
+
+
+def table(shared_data):
+    rows = pd.read_parquet(shared_data / "nas-bench-101" / "accuracies.parquet")
+    rows["arch"] = rows["adj_upper"] + ":" + rows["ops"].fillna("")
+    return rows
+
+
+def check_table(rows):
+    keys = [SPACE.canonical(arch) for arch in rows["arch"]]
+    assert [module_hash(arch) for arch in rows["arch"]] == rows["hash"].tolist()
+    assert len(set(keys)) == rows["hash"].nunique() == len(rows)
+    assert [expected_parameters(parse(key)) for key in keys] == rows["params"].tolist()
+
+
+@pytest.mark.shared
+def test_hash_key_and_parameters_of_the_benchmark(shared_data):
+    rows = table(shared_data)
+    # all small cells, and a few of every other size
+    check_table(pd.concat([rows[rows["n"] < 6], rows[rows["n"] >= 6].sample(600, random_state=0)]))
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_hash_key_and_parameters_of_the_whole_table(shared_data):
+    rows = table(shared_data)
+    assert len(rows) == 23_973
+    check_table(rows)
+
+
+@pytest.mark.shared
+def test_parameters_depend_on_the_order_that_the_benchmark_trained(shared_data):
+    rows = table(shared_data).set_index("arch")
+    moved = [a for a in rows.index[:3000] if expected_parameters(parse(a)) != rows["params"][a]]
+    assert moved  # the table lists some cells in another order than that of the trained ones
+    for arch in moved:
+        assert SPACE.canonical(arch) != arch
+        assert expected_parameters(parse(SPACE.canonical(arch))) == rows["params"][arch]
+
+
+@pytest.mark.parametrize(
+    ("vertices", "classes"), [(5, 2_532), pytest.param(7, 423_624, marks=pytest.mark.slow)]
+)
+def test_hash_tells_cells_apart(vertices, classes):
+    found = []
+    for shape, orders in symmetries(vertices):
+        for ops in itertools.product(range(3), repeat=len(shape.ops)):
+            if ops == min(tuple(ops[v - 1] for v in order) for order in orders):
+                found.append(module_hash(to_string(shape._replace(ops=ops))))
+    assert len(found) == len(set(found)) == classes
+
+
+def test_isomorphism_classes_are_as_many_as_hashes_in_the_benchmark():
+    # Burnside: labellings up to symmetry are 3^cycles, averaged over the symmetries
+    total = 0
+    for _, orders in symmetries():
+        fixed = sum(
+            3 ** networkx.number_connected_components(networkx.Graph(enumerate(order, 1))) for order in orders
+        )
+        assert fixed % len(orders) == 0
+        total += fixed // len(orders)
+    assert total == 423_624
+
+
+@settings(max_examples=40, deadline=None)
+@given(cells(), st.randoms(use_true_random=False))
+def test_relabelling_changes_neither_key_nor_hash(cell, rng):
+    orders = list(itertools.permutations(range(1, cell.output)))
+    rng.shuffle(orders)
+    other = next(form for order in orders if (form := relabelled(cell, order)))
+    arch, twin = to_string(cell), to_string(other)
+    key = SPACE.canonical(arch)
+    assert SPACE.canonical(twin) == key == SPACE.canonical(key)
+    assert module_hash(twin) == module_hash(arch) == module_hash(key)
+    assert isomorphic(pruned(cell), parse(key))
+
+
+@settings(max_examples=40, deadline=None)
+@given(cells(), st.data())
+def test_equal_keys_are_isomorphic_cells_and_equal_hashes(cell, data):
+    one = pruned(cell)
+    # operations moved about: often isomorphic, often not
+    other = one._replace(ops=tuple(data.draw(st.permutations(one.ops))))
+    same = isomorphic(one, other)
+    assert (SPACE.canonical(to_string(one)) == SPACE.canonical(to_string(other))) == same
+    assert (module_hash(to_string(one)) == module_hash(to_string(other))) == same
+
+
+@settings(max_examples=40, deadline=None)
+@given(cells())
+def test_round_trip_and_pruning_by_listing_paths(cell):
+    arch = to_string(cell)
+    assert parse(arch) == cell
+    live = pruned(cell)
+    on_paths = {0, cell.output, *itertools.chain(*paths(cell))}
+    assert live.ops == tuple(op for v, op in enumerate(cell.ops, 1) if v in on_paths)
+    assert len(paths(live)) == len(paths(cell))
+    assert SPACE.has_dead_edge(arch) == any(not {*edge} <= on_paths for edge in cell.edges)
+    assert not SPACE.has_dead_edge(SPACE.canonical(arch))
+
+
+@pytest.mark.parametrize(
+    ("arch", "message"),
+    [
+        ("", "expected ADJACENCY:OPERATIONS"),
+        (None, "expected ADJACENCY:OPERATIONS"),
+        ("111:3", "expected ADJACENCY:OPERATIONS"),
+        ("1" * 28 + ":000000", "expected ADJACENCY:OPERATIONS"),
+        (EXAMPLE + "\n", "expected ADJACENCY:OPERATIONS"),
+        ("11:0", "1 operations need 3 adjacency digits, got 2"),
+        ("0:", "no path leads from the input to the output"),
+        ("100:1", "no path leads from the input to the output"),
+        ("1" * 10 + ":000", "10 edges, at most 9"),
+    ],
+)
+def test_bad_strings(arch, message):
+    for use in (
+        SPACE.canonical,
+        SPACE.neighbours,
+        SPACE.build,
+        SPACE.graphs,
+        SPACE.has_dead_edge,
+        module_hash,
+    ):
+        with pytest.raises(InvalidArchitecture, match=message) as caught:
+            use(arch)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("bad", [{"channels": 4}, {"cells": 0}, {"stacks": 0}])
+def test_bad_settings(bad):
+    with pytest.raises(FusionError, match="at least"):
+        make_space("nas-bench-101", bad)
+
+
+def test_random_draws_are_keys_and_repeat():
+    assert [SPACE.canonical(arch) for arch in ARCHS] == ARCHS == TINY.sample(40, seed=0)
+    assert len(set(ARCHS)) == 40
+    with pytest.raises(FusionError, match="too large to list"):
+        len(SPACE)
+
+
+def test_neighbours_of_small_cells():
+    assert SPACE.neighbours("1:") == ["111:0", "111:1", "111:2"]
+    found = SPACE.neighbours("101:0")
+    assert {"101:1", "101:2", "111:0"} < set(found)
+    # a second vertex: before the first, behind it, or beside it
+    assert {len(parse(arch).ops) for arch in found} == {1, 2}
+    assert SPACE.canonical("110011:01") in found
+
+
+@settings(max_examples=40, deadline=None)
+@given(cells())
+def test_neighbours_are_other_keys_one_decision_away(cell):
+    arch = to_string(cell)
+    live = pruned(cell)
+    found = SPACE.neighbours(arch)
+    assert found
+    assert len(set(found)) == len(found)
+    assert [SPACE.canonical(other) for other in found] == found
+    assert SPACE.canonical(arch) not in found
+    assert found == SPACE.neighbours(SPACE.canonical(arch))
+    for other in map(parse, found):
+        if len(other.ops) > len(live.ops):
+            assert (len(other.ops), len(other.edges)) == (len(live.ops) + 1, len(live.edges) + 2)
+        elif len(other.edges) == len(live.edges):
+            assert (Counter(other.ops) - Counter(live.ops)).total() == 1
+        elif len(other.edges) > len(live.edges):
+            assert (other.ops.count(0), len(other.edges)) == (live.ops.count(0), len(live.edges) + 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(cells())
+def test_graph_has_the_operations_and_the_paths_of_the_cell(cell):
+    live = pruned(cell)
+    graph = SPACE.graphs(to_string(cell))["cell"]
+    assert all(source < target for source, target, _ in graph.edges)
+    assert {node for edge in graph.edges for node in edge[:2]} == set(range(graph.nodes))
+    assert graph.paths(KINDS).number == len(paths(live))
+    wired = (0, live.output) in live.edges
+    for op, kind in enumerate(KIND):
+        found = graph.operations(kind)
+        assert found.count == live.ops.count(op) + (kind == "conv1x1" and wired)
+        most = max(sum(live.ops[v - 1] == op for v in path) for path in paths(live))
+        assert found.on_one_path == max(most, int(kind == "conv1x1" and wired))
+
+
+def test_graph_without_connections_that_cannot_be_joined():
+    graph = SPACE.graphs(INCEPTION)["cell"]
+    assert graph.nodes == 2
+    assert sorted(graph.edges) == [(0, 1, "conv"), (0, 1, "conv1x1"), (0, 1, "conv1x1"), (0, 1, "pool")]
+    assert SPACE.graphs("100101:02")["cell"].edges == ((0, 1, "conv"), (1, 2, "pool"))
+    # 0-1-2-3 and 1-3: two readers of vertex 1, one of them read by the output alone
+    assert SPACE.graphs("100111:02")["cell"].edges == ((0, 1, "conv"), (1, 2, "pool"), (1, 2, "skip"))
+
+
+@pytest.mark.parametrize(
+    ("channels", "edges", "expected"),
+    [
+        (5, "1", [5]),
+        (15, "110011", [8, 7, 15]),
+        (8, "1110001011", [3, 3, 2, 8]),
+        (9, "1000110011", [5, 5, 4, 9]),
+        (15, "1010101101", [8, 7, 7, 15]),
+        (16, "1100010101", [16, 16, 16, 16]),
+    ],
+)
+def test_channels_of_vertices(channels, edges, expected):
+    # cells and numbers of the benchmark's own tests
+    cell = parse(f"{edges}:{'0' * (len(expected) - 1)}")
+    assert vertex_channels(channels, cell.edges, cell.output) == expected
+
+
+def test_parameters_of_networks():
+    for arch in [*ARCHS[:3], INCEPTION, "1:"]:
+        with torch.device("meta"):
+            network = SPACE.build(arch)
+        assert sum(p.numel() for p in network.parameters()) == expected_parameters(
+            parse(SPACE.canonical(arch))
+        )
+
+
+def test_cell_computes_the_graph():
+    # 1 and 3 feed the output with 3 and 2 channels; 1 (3 wide) also feeds 2 and 3, both 2 wide
+    edges, ops = ((0, 1), (0, 2), (0, 4), (1, 2), (1, 3), (1, 4), (2, 3), (3, 4)), ("conv3x3-bn-relu",) * 3
+    cell = VertexCell(4, 5, edges, ops)
+    assert cell.widths == [3, 2, 2, 5]
+    x = torch.randn(2, 4, 6, 6)
+    one = cell.operations[0](cell.projections["1"](x))
+    two = cell.operations[1](cell.projections["2"](x) + one[:, :2])
+    three = cell.operations[2](one[:, :2] + two)
+    torch.testing.assert_close(cell(x), torch.cat([one, three], 1) + cell.projections["4"](x))
+    assert set(cell.projections) == {"1", "2", "4"}
+
+
+def test_skeleton():
+    network = make_space("nas-bench-101", {"channels": 8, "cells": 2}).build(INCEPTION)
+    shapes = []
+    for module in stage_modules(network):
+        module.register_forward_hook(lambda _, inputs, out: shapes.append(tuple(out.shape[1:])))
+    network(torch.randn(2, 3, 9, 8))
+    assert shapes == [(8, 9, 8)] * 3 + [(16, 5, 4)] * 2 + [(32, 3, 2)] * 2
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert {(m.eps, m.momentum) for m in norms} == {(1e-5, 0.003)}
+    assert not any(m.inplace for m in network.modules() if isinstance(m, nn.ReLU))
+
+
+def test_initial_weights():
+    weight = (
+        make_space("nas-bench-101", {"channels": 64, "cells": 1})
+        .build("101:0")
+        .body[0]
+        .operations[0][0]
+        .weight
+    )
+    assert weight.var().item() == pytest.approx(1 / (64 * 9), rel=0.05)
+    assert weight.abs().max().item() <= 2 / 24 / 0.8796 + 1e-6
+
+
+@pytest.mark.parametrize("arch", [*ARCHS[:4], EXAMPLE, INCEPTION, "1:"])
+@pytest.mark.parametrize("shape", [(2, 1, 8, 8), (2, 3, 16, 17), (3, 3, 32, 32), (2, 1, 3, 3), (2, 1, 1, 1)])
+@pytest.mark.parametrize("training", [True, False])
+def test_networks_map_images_to_logits(arch, shape, training):
+    network = TINY.thin().build(arch, in_channels=shape[1], num_classes=7).train(training)
+    if training and shape[-1] < 5:
+        shape = (8, *shape[1:])
+    logits = network(torch.randn(shape))
+    assert logits.shape == (shape[0], 7)
+    logits.sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+@settings(max_examples=15, deadline=None)
+@given(cells())
+def test_isomorphic_cells_build_the_same_network(cell):
+    def built(arch):
+        torch.manual_seed(1)
+        return TINY.build(arch)
+
+    one, other = built(to_string(cell)), built(SPACE.canonical(to_string(cell)))
+    x = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(one(x), other(x), rtol=0, atol=0)
+    assert TINY.settings == {"channels": 5, "cells": 1, "stacks": 3} == TINY.thin().settings
