@@ -208,9 +208,10 @@ def _score(args: argparse.Namespace) -> None:
 def _check_space(args: argparse.Namespace) -> None:
     from fusion.spaces.check import check_space, lines
 
-    findings = check_space(
-        _space(args), args.sample, args.seed, passed=lambda name, n: print(f"{name:<20} ok  {n} checked")
-    )
+    def passed(name: str, number: int) -> None:
+        print(f"{name:<20} {f'ok  {number} checked' if number else '-   nothing to check'}")
+
+    findings = check_space(_space(args), args.sample, args.seed, passed=passed)
     if findings:
         print(*lines(findings), sep="\n")
         raise FusionError(f"space {args.space} has {len(findings)} findings")

@@ -88,7 +88,6 @@ def run_tasks(
     if workers == 1 or len(tasks) <= 1:
         results: Iterator[list[Row]] = (_in_one_thread(function, task) for task in tasks)
     else:
-        pickled = pickle.dumps(function)
         results = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")(
             delayed(_in_worker)(_SearchPath(), function, task) for task in tasks
         )

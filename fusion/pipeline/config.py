@@ -137,8 +137,9 @@ class Pipeline:
         Of the report.
     space : dict
         `name`, and the settings of the space.
-    images : str
-        As in `fusion.images.load_images`.
+    images, table : str
+        Either the images to extract indicators from, as in `fusion.images.load_images`, or a table
+        of indicators that was extracted before.
     accuracies : Accuracies
     target : str
         What the accuracies are, in words, for the report's protocol.
@@ -157,9 +158,10 @@ class Pipeline:
 
     title: str
     space: dict[str, Any]
-    images: str
     accuracies: Accuracies
     target: str
+    images: str | None = None
+    table: str | None = None
     architectures: Architectures = field(default_factory=Architectures)
     indicators: str = "standard"
     models: dict[str, ModelSettings] = field(

@@ -15,8 +15,6 @@ import fusion
 from fusion.errors import FusionError
 from fusion.evaluation import evaluate, write_report
 from fusion.extraction.store import read_parquet, write_atomic, write_parquet
-from fusion.extraction.table import default_workers, extract, pick_device
-from fusion.images import Batch, load_images
 from fusion.indicators import select
 from fusion.pipeline.config import Pipeline, SearchSettings
 from fusion.pipeline.inputs import (
@@ -30,6 +28,7 @@ from fusion.pipeline.inputs import (
     model_makers,
     model_metadata,
 )
+from fusion.pipeline.values import Values, make_values
 from fusion.regression import WeightedSum, make_model, save_model
 from fusion.spaces import Space, make_space
 
@@ -76,27 +75,9 @@ class _Context:
     pipeline: Pipeline
     out: Path
     space: Space
-    batch: Batch
     indicators: list[str]
-    device: str
-    workers: int
+    values: Values
     ledger: _Ledger
-
-    def extract(self, archs: Sequence[str], *, progress: bool = True) -> pd.DataFrame:
-        """Return the indicators of `archs`, indexed by key, from the run's table."""
-        return extract(
-            self.space,
-            archs,
-            self.batch,
-            self.indicators,
-            self.out / "indicators",
-            images=self.pipeline.images,
-            repeats=self.pipeline.repeats,
-            seed=self.pipeline.seed,
-            device=self.device,
-            workers=self.workers,
-            progress=progress,
-        )
 
 
 def _prepare(pipeline: Pipeline, out: Path) -> _Context:
@@ -106,13 +87,12 @@ def _prepare(pipeline: Pipeline, out: Path) -> _Context:
     space = make_space(settings.pop("name"), settings)
     indicators = select(pipeline.indicators)
     model_makers(pipeline.models, indicators)
-    batch = load_images(pipeline.images).batch(pipeline.batch_size, pipeline.seed)
+    values = make_values(pipeline, space, indicators, out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FusionError(f"{out}: cannot be made ({error.strerror})") from None
-    device, workers = pick_device(pipeline.device), pipeline.workers or default_workers()
-    return _Context(pipeline, out, space, batch, indicators, device, workers, _Ledger(out))
+    return _Context(pipeline, out, space, indicators, values, _Ledger(out))
 
 
 def _with_twins(values: pd.DataFrame, archs: Sequence[str], space: Space) -> pd.DataFrame:
@@ -128,7 +108,7 @@ def _fit_models(context: _Context, table: pd.DataFrame, accuracy: pd.Series[floa
     for i, (name, settings) in enumerate(pipeline.models.items()):
         features = model_features(settings, context.indicators)
         model = fit(make_model(settings.model, **settings.params), table[features], train, context.space)
-        metadata = model_metadata(context.out / "indicators", pipeline.target, len(train))
+        metadata = model_metadata(context.values.path, pipeline.target, len(train))
         save_model(context.out / "models" / name, model, features=features, metadata=metadata)
         if i == 0:
             save_model(context.out / "model", model, features=features, metadata=metadata)
@@ -169,9 +149,7 @@ def _judge(
         "target": pipeline.target,
         "space": space.name,
         "space_settings": space.settings,
-        "images": Path(pipeline.images).name,
-        "batch_size": pipeline.batch_size,
-        "repeats": pipeline.repeats,
+        **context.values.about,
         "without_dead_edges": pipeline.architectures.without_dead_edges,
         "networks": len({space.canonical(arch) for arch in values.index}),
         **metrics["protocol"],
@@ -190,7 +168,7 @@ def _search(context: _Context, settings: SearchSettings, measured: Measured) -> 
         raise FusionError(f"search: model {settings.model!r} is not among the pipeline's models")
     chosen = context.pipeline.models[settings.model]
     digest = _digest(
-        measured.by_key, asdict(settings), asdict(chosen), context.batch.digest, context.indicators
+        measured.by_key, asdict(settings), asdict(chosen), context.values.digest, context.indicators
     )
     if context.ledger.has("search", digest, [file]):
         found: dict[str, Any] = json.loads(file.read_text())
@@ -198,7 +176,7 @@ def _search(context: _Context, settings: SearchSettings, measured: Measured) -> 
     found = compare_searches(
         context.space,
         measured,
-        lambda keys: context.extract(keys, progress=False),
+        lambda keys: context.values.of(keys, progress=False),
         model_makers({"search": chosen}, context.indicators)["search"],
         settings,
     )
@@ -210,8 +188,9 @@ def _search(context: _Context, settings: SearchSettings, measured: Measured) -> 
 def run_pipeline(pipeline: Pipeline, out: Path) -> list[str]:
     """Run `pipeline` into the folder `out` and return a four-line summary.
 
-    Leaves there `indicators/`, `model/` and `models/`, `metrics.json`, `predictions.parquet`,
-    `search.json` (where the pipeline searches) and `report.html`.
+    Leaves there `indicators/` (unless the pipeline names a table), `model/` and `models/`,
+    `metrics.json`, `predictions.parquet`, `search.json` (where the pipeline searches) and
+    `report.html`.
 
     Raises
     ------
@@ -228,7 +207,7 @@ def run_pipeline(pipeline: Pipeline, out: Path) -> list[str]:
             f"{len(accuracy)} of {len(archs)} architectures have an accuracy; training on "
             f"{pipeline.evaluation.train_size} needs at least {pipeline.evaluation.train_size + _FEWEST}"
         )
-    table = context.extract(archs)
+    table = context.values.of(archs)
     values = _with_twins(table, list(accuracy.index), context.space)
     metrics, predictions = _judge(context, table, values, accuracy)
     search = _search(context, pipeline.search, measured) if pipeline.search else None

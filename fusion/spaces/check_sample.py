@@ -44,7 +44,7 @@ class Sample:
         """Return the network of `arch` in this or another space; the same for the same seed."""
         try:
             with seeded(self.seed):
-                network = (space or self.space).build(arch, **options)
+                network = (self.space if space is None else space).build(arch, **options)
         except Exception as error:
             raise NotBuilt from error
         if not isinstance(network, nn.Module):

@@ -169,6 +169,34 @@ def test_predictions_reproduce_the_metrics(finished):
     assert metrics["methods"]["weighted_sum"]["srocc"]["mean"] == pytest.approx(rho)
 
 
+def test_a_run_on_an_existing_table_needs_no_images(finished, tmp_path):
+    pipeline, out = finished
+    settings = ["images=", f"table={out / 'indicators'}"]
+    assert main(["run", str(pipeline), "--out", str(tmp_path / "out"), "--set", *settings]) == 0
+    first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (out, tmp_path / "out"))
+    assert second == first
+    assert not (tmp_path / "out" / "indicators").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["table=INDICATORS"], "either images"),
+        (["images="], "either images"),
+        (["images=", "table=nowhere"], "no table here"),
+        (["images=", "table=INDICATORS", "space.channels=4"], "space_settings is"),
+        (["images=", "table=INDICATORS", "indicators=params,naswot"], "no indicator naswot"),
+        (["images=", "table=INDICATORS", "architectures.sample=900"], "lacks"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_told(finished, tmp_path, capsys, settings, told):
+    pipeline, out = finished
+    settings = [setting.replace("INDICATORS", str(out / "indicators")) for setting in settings]
+    assert main(["run", str(pipeline), "--out", str(tmp_path / "out"), "--set", *settings]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
 def test_a_second_run_computes_nothing(finished, monkeypatch, capsys):
     pipeline, out = finished
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}

@@ -54,7 +54,7 @@ def test_order_is_the_benchmarks():
     assert list(map(parse, ARCHS)) == sorted(itertools.product(range(8, 65, 8), repeat=5))
 
 
-# as stored in the published archive, NATS-sss-v1_0-50262
+# what the published archive stores, as another implementation quotes it; the archive itself is not at hand
 @pytest.mark.parametrize(
     ("arch", "count"), [("8:8:8:8:8", 11_714), ("8:8:16:40:40", 107_826), ("64:64:64:64:64", 713_674)]
 )

@@ -1,0 +1,132 @@
+"""Where a pipeline's indicator values come from: computed into its own folder, or an existing table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from fusion.errors import FusionError
+from fusion.extraction.store import read_meta, read_rows
+from fusion.extraction.table import KEYS, default_workers, extract, pick_device, read_table
+from fusion.images import Batch, load_images
+from fusion.pipeline.config import Pipeline
+from fusion.resources import find
+from fusion.spaces import Space
+
+
+class Values(Protocol):
+    """Indicator values by architecture."""
+
+    @property
+    def path(self) -> Path:
+        """The folder of the table."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of the batch of images."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """`images`, `batch_size` and `repeats`, for the report's protocol."""
+
+    def of(self, archs: Sequence[str], *, progress: bool = True) -> pd.DataFrame:
+        """Return the indicators of `archs`, indexed by key."""
+
+
+@dataclass(frozen=True)
+class _Extracted:
+    """Values computed when they are asked for, into the run's own table."""
+
+    path: Path
+    pipeline: Pipeline
+    images: str
+    space: Space
+    batch: Batch
+    indicators: list[str]
+    device: str
+    workers: int
+
+    @property
+    def digest(self) -> str:
+        return self.batch.digest
+
+    @property
+    def about(self) -> dict[str, Any]:
+        p = self.pipeline
+        return {"images": Path(self.images).name, "batch_size": p.batch_size, "repeats": p.repeats}
+
+    def of(self, archs: Sequence[str], *, progress: bool = True) -> pd.DataFrame:
+        return extract(
+            self.space,
+            archs,
+            self.batch,
+            self.indicators,
+            self.path,
+            images=self.images,
+            repeats=self.pipeline.repeats,
+            seed=self.pipeline.seed,
+            device=self.device,
+            workers=self.workers,
+            progress=progress,
+        )
+
+
+@dataclass(frozen=True)
+class _Existing:
+    """Values of a table that somebody extracted before."""
+
+    path: Path
+    digest: str
+    about: dict[str, Any]
+    space: Space
+    table: pd.DataFrame
+
+    def of(self, archs: Sequence[str], *, progress: bool = True) -> pd.DataFrame:
+        keys = list(dict.fromkeys(self.space.canonical(arch) for arch in archs))
+        missing = [key for key in keys if key not in self.table.index]
+        if missing:
+            raise FusionError(
+                f"{self.path}: lacks {len(missing)} of {len(keys)} architectures, the first {missing[0]}; "
+                "choose others, or give images to extract from instead of a table"
+            )
+        return self.table.loc[keys]
+
+
+def make_values(pipeline: Pipeline, space: Space, indicators: list[str], out: Path) -> Values:
+    """Return the source of values that `pipeline` names.
+
+    Raises
+    ------
+    FusionError
+        When it names both images and a table, or neither; when the images cannot be read, or the
+        table cannot, is of another space, or lacks an indicator.
+    """
+    neither_or_both = "pipeline: give either images to extract indicators from, or a table of them"
+    if pipeline.table is None:
+        if pipeline.images is None:
+            raise FusionError(neither_or_both)
+        batch = load_images(pipeline.images).batch(pipeline.batch_size, pipeline.seed)
+        device, workers = pick_device(pipeline.device), pipeline.workers or default_workers()
+        path = out / "indicators"
+        return _Extracted(path, pipeline, pipeline.images, space, batch, indicators, device, workers)
+    if pipeline.images is not None:
+        raise FusionError(neither_or_both)
+    path = find(pipeline.table)
+    meta = read_meta(path)
+    table = read_table(path)
+    asked = {"space": space.address, "space_settings": space.settings}
+    if differ := [name for name, value in asked.items() if meta.get(name) != value]:
+        name = differ[0]
+        raise FusionError(f"{path}: {name} is {meta.get(name)!r}, the pipeline's is {asked[name]!r}")
+    if lacking := [name for name in indicators if name not in table]:
+        raise FusionError(f"{path}: has no indicator {', '.join(lacking)}; name those it has")
+    about = {
+        "images": Path(meta["provenance"]["images"]).name,
+        "batch_size": meta["batch_size"],
+        "repeats": int(read_rows(path, KEYS)["repeat"].max()) + 1,
+    }
+    return _Existing(path, meta["batch_digest"], about, space, table[indicators])

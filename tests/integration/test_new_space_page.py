@@ -1,0 +1,80 @@
+"""The page "How to add a search space", followed to the letter in an empty folder."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fusion.evaluation.metrics import split_half_reliability
+from fusion.extraction.table import read_table
+
+PAGE = (Path(__file__).parents[2] / "docs" / "new-space.md").read_text(encoding="utf-8")
+# a block belongs to the file whose name, with a colon, stands before it
+FILES = dict(re.findall(r"`([\w./-]+)`:\n\n```\w+\n(.*?)```", PAGE, re.DOTALL))
+COMMANDS = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
+# one process for all lines, since most of the time of each would go into importing torch
+RUN = """
+import shlex, sys
+from fusion.cli import main
+for line in sys.stdin.read().splitlines():
+    if main(shlex.split(line)[1:]):
+        sys.exit(line)
+"""
+ARCHITECTURES = 42
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory):
+    """The folder in which the page's files were written and its commands run; what they printed."""
+    folder = tmp_path_factory.mktemp("page")
+    for name in ("stacks.py", "stacks.yaml"):
+        (folder / name).write_text(FILES[name], encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", RUN],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        input=COMMANDS,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout
+
+
+def test_the_file_is_short():
+    assert len(FILES["stacks.py"].splitlines()) <= 60
+    assert [line.split()[1] for line in COMMANDS.splitlines()] == ["check-space", "measure", "run", "search"]
+
+
+def test_the_space_has_every_property(followed):
+    assert "space stacks.py:Stacks: every property holds" in followed[1].splitlines()
+
+
+def test_all_are_measured_and_differ_by_more_than_noise(followed):
+    table = pd.read_parquet(followed[0] / "measured" / "accuracies.parquet")
+    assert len(table) == ARCHITECTURES
+    assert split_half_reliability(table.filter(like="accuracy_seed_").to_numpy()) > 0.5
+
+
+def test_the_report_judges_the_model(followed):
+    folder, _ = followed
+    values = read_table(folder / "out" / "indicators")
+    assert values.shape == (ARCHITECTURES, 5)
+    assert values.notna().all(axis=None)
+    metrics = json.loads((folder / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["protocol"]["networks"] == ARCHITECTURES
+    assert metrics["methods"]["weighted_sum"]["srocc"]["mean"] > 0.3
+    report = (folder / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Plain stacks on digits" in report
+
+
+def test_the_searches_stay_in_their_budget(followed):
+    found = json.loads((followed[0] / "found" / "search.json").read_text(encoding="utf-8"))
+    assert {"random", "predictor-evolution"} <= found["methods"].keys()
+    for method in found["methods"].values():
+        assert [len(trajectory) for trajectory in method["trajectories"]] == [16, 16]
