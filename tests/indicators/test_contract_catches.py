@@ -106,7 +106,7 @@ def told(tmp_path_factory) -> dict[str, str]:
 
 def test_a_sound_one_passes(told):
     assert told["sound"].endswith("exit code 0"), told["sound"]
-    assert re.search(r"^[89] passed", told["sound"], re.MULTILINE), told["sound"]
+    assert re.search(r"^(8|9|10) passed", told["sound"], re.MULTILINE), told["sound"]
 
 
 @pytest.mark.parametrize("what", [what for what in PASSES if what != "sound"])
@@ -114,7 +114,8 @@ def test_a_broken_one_is_named(told, what):
     assert told[what].endswith("exit code 1"), told[what]
     failed = re.findall(r"^FAILED .*?::(\w+)\[(\w+)", told[what], re.MULTILINE)
     expected = {
-        "draw": "test_alone_equals_among_all_in_any_order",
+        "draw": "test_neither_reads_nor_moves_the_global_random_state",
+        "seed": "test_neither_reads_nor_moves_the_global_random_state",
         "counter": "test_alone_equals_among_all_in_any_order",
         "sentinel": "test_gives_a_number_or_says_in_one_line_why_not",
     }.get(what, "test_leaves_network_images_and_random_state_as_they_were")

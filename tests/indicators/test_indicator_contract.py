@@ -253,6 +253,22 @@ print(json.dumps({v.indicator: (v.value, v.status) for v in values}))
 """
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_neither_reads_nor_moves_the_global_random_state(name):
+    """Looked at without the planner, which seeds every pass for networks that drop out."""
+    values = []
+    for seed in (1, 2):
+        one, observations = subject(), {}
+        _ = one.network, one.thin_network
+        torch.manual_seed(seed)
+        before = torch.random.get_rng_state()
+        for wanted_of, wanted in plan([name]).items():
+            observations |= PROBES[wanted_of].run(one, wanted)
+        values.append(INDICATORS[name](observations))
+        assert torch.equal(before, torch.random.get_rng_state())
+    assert values[0] == values[1]
+
+
 def test_another_process_gives_the_same_values(among_all):
     names = [name for name in INDICATORS if INDICATORS[name].function.__module__.startswith("fusion.")]
     random.Random(3).shuffle(names)
