@@ -56,7 +56,8 @@ def plain(layer_gradients: list[LayerGradient]) -> float:
     formula="-sum w (H dL/dw), H the Hessian of the loss",
     source="Wang, Zhang, Grosse, GraSP, ICLR 2020, arXiv:2002.07376; as a network's score: " + _ZERO_COST,
     higher_is_better=True,
-    assumes=_ASSUMES + "; H w by a central difference along w, relative error below 1e-3",
+    assumes=_ASSUMES + "; H w by a central difference along w, relative error below 1e-3 but for "
+    "the rounding of float32, which is large where the sum nearly cancels",
 )
 def grasp(layer_gradients: list[LayerGradient], weight_curvature: list[Tensor]) -> float:
     """Gradient signal preservation: how the gradient's norm answers to pruning."""
