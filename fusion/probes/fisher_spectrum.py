@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.utils.hooks import RemovableHandle
 
 from fusion.probes.base import Observations, Subject, Undefined, preserved, probe, require_signal
-from fusion.seeding import derive_seed
+from fusion.probes.initialisation import kaiming
 
 SAMPLES = 16
 TENSORS = 128
@@ -18,25 +18,6 @@ SMOOTHING = 0.05
 
 # gradient per sample of the first weight of a tensor: (input, output gradient) -> (samples,)
 First = Callable[[Tensor, Tensor], Tensor]
-
-
-def kaiming_fan_in(network: nn.Module, seed: int) -> dict[str, Tensor]:
-    """Return parameters: convolutions and linear layers N(0, 2 / fan_in), biases 0, norms 1 and 0."""
-    generator = torch.Generator().manual_seed(derive_seed("kaiming_fan_in", seed))
-    drawn = {name: parameter.detach() for name, parameter in network.named_parameters()}
-    for name, module in network.named_modules():
-        path = f"{name}." if name else ""
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            weight = torch.empty(module.weight.shape)  # float32 whatever the network: the same draws
-            nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
-            drawn[f"{path}weight"] = torch.empty_like(module.weight).copy_(weight)
-        elif isinstance(module, nn.BatchNorm2d) and module.weight is not None:
-            drawn[f"{path}weight"] = torch.ones_like(module.weight)
-        else:
-            continue
-        if module.bias is not None:
-            drawn[f"{path}bias"] = torch.zeros_like(module.bias)
-    return drawn
 
 
 def _first_weight(module: nn.Module) -> First:
@@ -126,7 +107,7 @@ def fisher_spectrum(subject: Subject, wanted: frozenset[str]) -> Observations:
     """
     network = subject.network
     x = subject.x[:SAMPLES].clone().requires_grad_()
-    state = kaiming_fan_in(network, subject.seed)
+    state = kaiming(network, "fan_in", subject.seed)
     for name, buffer in network.named_buffers():
         fresh = buffer.clone()
         if name.endswith("running_mean"):

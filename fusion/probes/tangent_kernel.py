@@ -10,33 +10,10 @@ from torch.func import functional_call
 from torch.utils.hooks import RemovableHandle
 
 from fusion.probes.base import Observations, Subject, Undefined, preserved, probe, require_signal
-from fusion.seeding import derive_seed
+from fusion.probes.initialisation import kaiming
 
 # gradient of one sample's output with respect to the weights: (inputs, output gradients) -> (batch, weights)
 PerSample = Callable[[Tensor, Tensor], list[Tensor]]
-
-
-def kaiming_fan_out(network: nn.Module, seed: int) -> dict[str, Tensor]:
-    """Return parameters: convolutions and linear layers N(0, 2 / fan_out), biases 0, norms 1 and 0.
-
-    Others are the network's own.
-    Source: He et al. 2015; TE-NAS (Chen et al., ICLR 2021, arXiv:2102.11535) initialises so.
-    """
-    generator = torch.Generator().manual_seed(derive_seed("kaiming_fan_out", seed))
-    drawn = {name: parameter.detach() for name, parameter in network.named_parameters()}
-    for name, module in network.named_modules():
-        path = f"{name}." if name else ""
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            weight = torch.empty(module.weight.shape)  # float32 whatever the network: the same draws
-            nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu", generator=generator)
-            drawn[f"{path}weight"] = torch.empty_like(module.weight).copy_(weight)
-        elif isinstance(module, nn.BatchNorm2d) and module.weight is not None:
-            drawn[f"{path}weight"] = torch.ones_like(module.weight)
-        else:
-            continue
-        if module.bias is not None:
-            drawn[f"{path}bias"] = torch.zeros_like(module.bias)
-    return drawn
 
 
 def freeze_batch_statistics(network: nn.Module) -> list[RemovableHandle]:
@@ -211,5 +188,5 @@ def tangent_kernel(subject: Subject, wanted: frozenset[str]) -> Observations:
     """
     network = subject.network
     with preserved(network):
-        parameters = kaiming_fan_out(network, subject.seed)
+        parameters = kaiming(network, "fan_out", subject.seed)
         return {"tangent_kernel": per_sample_gram(network, parameters, subject.x)}

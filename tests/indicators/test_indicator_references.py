@@ -18,10 +18,9 @@ from fusion.extraction.planner import compute
 from fusion.images.base import Batch
 from fusion.indicators import INDICATORS
 from fusion.probes.base import Subject
-from fusion.probes.fisher_spectrum import kaiming_fan_in
+from fusion.probes.initialisation import kaiming
 from fusion.probes.linear_regions import random_patches
 from fusion.probes.perturbed_pass import SCALE
-from fusion.probes.tangent_kernel import kaiming_fan_out
 from fusion.seeding import derive_seed
 
 GRAPH = family("graph")
@@ -112,7 +111,7 @@ def reference_nlr_single(batch):
 def kernel(batch):
     """One backward pass per sample, with the batch's statistics as constants of evaluation mode."""
     network = build()
-    network.load_state_dict(kaiming_fan_out(network, SEED), strict=False)
+    network.load_state_dict(kaiming(network, "fan_out", SEED), strict=False)
     norms = [network.get_submodule(name) for name in NORMS]
     for norm in norms:
         norm.momentum = 1.0
@@ -141,7 +140,7 @@ def reference_ntk_trace(batch):
 def reference_vkdnw(batch):
     """Every logit of every sample differentiated by itself; the first number of each tensor taken."""
     network = build()
-    network.load_state_dict(kaiming_fan_in(network, SEED), strict=False)
+    network.load_state_dict(kaiming(network, "fan_in", SEED), strict=False)
     network.eval()  # statistics are fresh: mean 0, variance 1
     tensors = list(network.parameters())
     fisher = np.zeros((len(tensors), len(tensors)))

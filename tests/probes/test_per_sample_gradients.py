@@ -8,7 +8,7 @@ from torch import nn
 from fusion.images.base import Batch
 from fusion.probes import PROBES
 from fusion.probes.base import Subject, Undefined
-from fusion.probes.fisher_spectrum import kaiming_fan_in
+from fusion.probes.initialisation import kaiming
 from fusion.probes.tangent_kernel import per_sample_gram
 
 SAMPLES = 5
@@ -90,7 +90,7 @@ def test_gram_matrix_with_the_statistics_of_the_batch():
 
 def fisher(network):
     """The Fisher information of the first number of each tensor, sample by sample and class by class."""
-    network.load_state_dict(kaiming_fan_in(network, 0), strict=False)
+    network.load_state_dict(kaiming(network, "fan_in", 0), strict=False)
     network.eval()
     tensors = list(network.parameters())
     total = np.zeros((len(tensors), len(tensors)))
