@@ -1,10 +1,11 @@
-"""Objects of the user's own, named as `module:name` or `file.py:name`."""
+"""What comes from outside: objects named as `module:name` or `file.py:name`, and entry points."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -66,3 +67,21 @@ def _import(text: str, name: str, folder: Path) -> ModuleType:
             raise FusionError(f"{text!r}: no module {error.name!r} in {folder} or installed") from None
         reason = f"{type(error).__name__}: {error}"
         raise FusionError(f"{text!r}: importing {name} failed: {reason}") from error
+
+
+def load_entry_points(group: str) -> None:
+    """Import what installed packages name in the entry point group `group`, by name.
+
+    Raises
+    ------
+    FusionError
+        For one that cannot be imported: what it registers would silently be missing.
+    """
+    for entry in sorted(entry_points(group=group)):
+        try:
+            entry.load()
+        except Exception as error:  # another's module may raise anything
+            raise FusionError(
+                f"entry point '{entry.name} = {entry.value}' of the group {group} cannot be loaded "
+                f"({type(error).__name__}: {error}); repair or uninstall the package that has it"
+            ) from error

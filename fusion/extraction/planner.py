@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fusion.indicators.base import INDICATORS
-from fusion.probes.base import PROBES, Observations, Subject, Undefined, provider
+from fusion.probes.base import PROBES, Observations, Subject, as_undefined, provider
 from fusion.seeding import derive_seed, seeded
 
 OK = "ok"
@@ -45,19 +45,13 @@ def plan(names: Sequence[str]) -> dict[str, frozenset[str]]:
     return wanted
 
 
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if isinstance(error, Undefined) else f"{type(error).__name__}: {text}"[:200]
-
-
 def _observe(name: str, wanted: frozenset[str], subject: Subject) -> Observations:
     try:
         # a network may draw at random, as dropout does: the same draws in every pass, none of ours
         with seeded(derive_seed("pass", subject.seed)):
             return PROBES[name].run(subject, wanted)
     except Exception as error:  # one failing pass must not lose the indicators of the others
-        reason = Undefined(_reason(error))
-        return dict.fromkeys(wanted, reason)
+        return dict.fromkeys(wanted, as_undefined(error))
 
 
 def compute(names: Sequence[str], subject: Subject) -> list[Value]:
@@ -94,5 +88,5 @@ def _value(name: str, observations: Observations, seconds: float) -> Value:
     try:
         value = INDICATORS[name](observations)
     except Exception as error:  # the same: null and a status, never a lost row
-        status = _reason(error)
+        status = str(as_undefined(error))
     return Value(name, value, status, seconds + time.perf_counter() - started)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -146,6 +146,23 @@ def require_signal(logits: Tensor) -> None:
         raise Undefined("the outputs are not finite")
     if torch.equal(logits, logits[:1].expand_as(logits)):
         raise Undefined("the output is the same for every input")
+
+
+def as_undefined(error: Exception) -> Undefined:
+    """Return the reason why there is no value after `error`, in one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return error if isinstance(error, Undefined) else Undefined(f"{type(error).__name__}: {text}"[:200])
+
+
+@contextmanager
+def hooked(modules: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
+    """Run the block with `hook` called after each forward of `modules`; gone afterwards, also on errors."""
+    handles = [module.register_forward_hook(hook) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager

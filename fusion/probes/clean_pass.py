@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fusion.probes.base import Observations, Subject, Undefined, preserved, probe, require_signal
+from fusion.probes.base import (
+    Observations,
+    Subject,
+    Undefined,
+    as_undefined,
+    preserved,
+    probe,
+    require_signal,
+)
 from fusion.probes.codes import CodeStatistics, watch_codes
 from fusion.probes.curvature import Masks, weight_curvature
 from fusion.probes.feature_maps import FeatureCorrelations
@@ -101,10 +109,8 @@ class _Giver:
         if name in self.wanted:
             try:
                 self.observations[name] = function()
-            except Undefined as reason:
-                self.observations[name] = reason
             except Exception as error:
-                self.observations[name] = Undefined(f"{type(error).__name__}: {error}")
+                self.observations[name] = as_undefined(error)
 
 
 def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:

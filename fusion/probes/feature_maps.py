@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fusion.probes.base import hooked
+
 
 class FeatureCorrelations:
     """Takes the correlations between the channels of every layer's output for the first sample."""
@@ -25,12 +27,8 @@ class FeatureCorrelations:
             if isinstance(output, Tensor) and output.dim() == 4 and output.shape[2] * output.shape[3] > 1:
                 self.matrices.append(_correlations(output[0].detach().flatten(1)))
 
-        handles = [module.register_forward_hook(hook) for module in self.modules]
-        try:
+        with hooked(self.modules, hook):
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def smallest_eigenvalues(self) -> Tensor:
         """Return (layers,), float64: the smallest eigenvalue of each layer's correlations."""

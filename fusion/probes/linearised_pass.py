@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
+from fusion.probes.base import Observations, Subject, Undefined, hooked, preserved, probe
 from fusion.probes.layers import weighted_layers
 
 _NORMS = (
@@ -43,16 +43,12 @@ def linearised_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
     state |= {n: p.detach().abs() for n, p in network.named_parameters()}
     state = {n: t.double() if t.is_floating_point() else t for n, t in state.items()}
     weights = [state[name].requires_grad_() for name in names]
-    handles = [m.register_forward_hook(_hand_on) for m in network.modules() if isinstance(m, _NORMS)]
-    try:
-        with preserved(network), torch.enable_grad():
-            network.eval()
-            ones = torch.ones_like(subject.x[:1], dtype=torch.float64)
-            out = functional_call(network, state, (ones,))
-            gradients = torch.autograd.grad(out.sum(), weights, allow_unused=True)
-    finally:
-        for handle in handles:
-            handle.remove()
+    norms = [module for module in network.modules() if isinstance(module, _NORMS)]
+    with preserved(network), hooked(norms, _hand_on), torch.enable_grad():
+        network.eval()
+        ones = torch.ones_like(subject.x[:1], dtype=torch.float64)
+        out = functional_call(network, state, (ones,))
+        gradients = torch.autograd.grad(out.sum(), weights, allow_unused=True)
     return {
         "synaptic_flow": [
             torch.zeros_like(w) if g is None else (w * g).detach()

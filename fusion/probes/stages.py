@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fusion.probes.base import Undefined
+from fusion.probes.base import Undefined, hooked
 from fusion.probes.layers import CONVOLUTIONS
 from fusion.seeding import derive_seed
 
@@ -67,12 +67,8 @@ class Stages:
             if isinstance(output, Tensor) and output.dim() == 4:
                 self.maps.append(output)
 
-        handles = [module.register_forward_hook(hook) for module in self.modules]
-        try:
+        with hooked(self.modules, hook):
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _require(self) -> None:
         if len(self.maps) < 2:

@@ -73,7 +73,7 @@ class Space(ABC):
 
     def random(self, rng: np.random.Generator) -> str:
         """Return one architecture drawn at random; needed of spaces that cannot be listed."""
-        raise NotImplementedError(f"space {self.name} has neither `enumerate` nor `random`")
+        raise FusionError(f"space {self.name}: cannot be listed and does not draw; define `random`")
 
     @abstractmethod
     def canonical(self, arch: str) -> str:
