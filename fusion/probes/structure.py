@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
+from fusion.probes.base import Observations, Subject, Undefined, hooked, preserved, probe
 from fusion.probes.layers import weighted_layers
 from fusion.spaces.graph import KIND_SETS, KINDS, CellGraph, Operations, Paths
 
@@ -102,16 +102,12 @@ def one_image(subject: Subject, wanted: frozenset[str]) -> Observations:
         total += output[0].numel() * module.weight[0].numel()
 
     image = subject.batch.x[:1].detach().clone().requires_grad_()
-    handles = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, _COUNTED)]
-    try:
-        with preserved(network), torch.set_grad_enabled("depth" in wanted):
-            network.eval()
-            for parameter in network.parameters():  # frozen layers are layers
-                parameter.requires_grad_(parameter.is_floating_point())
-            output = network(image.clone())  # a network may change its input in place, but no leaf
-    finally:
-        for handle in handles:
-            handle.remove()
+    counted = [module for module in network.modules() if isinstance(module, _COUNTED)]
+    with preserved(network), hooked(counted, count), torch.set_grad_enabled("depth" in wanted):
+        network.eval()
+        for parameter in network.parameters():  # frozen layers are layers
+            parameter.requires_grad_(parameter.is_floating_point())
+        output = network(image.clone())  # a network may change its input in place, but no leaf
     transposed = any(isinstance(module, _TRANSPOSED) for module in network.modules())
     return {
         "multiply_accumulates": Undefined("multiply-accumulates of a transposed convolution")
