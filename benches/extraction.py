@@ -39,8 +39,8 @@ from fusion.images import Batch, load_images
 from fusion.indicators import INDICATORS, PRESETS, select
 from fusion.probes import PROBES, Subject, Undefined
 from fusion.probes.base import preserved
-from fusion.provenance import hardware
 from fusion.spaces import Space, make_space
+from fusion.work.provenance import hardware
 
 SEVEN = ("grad_norm", "snip", "grasp", "fisher", "cj", "plain", "synflow")
 SIX = tuple(name for name in SEVEN if name != "grasp")

@@ -30,15 +30,15 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from fusion.extraction.planner import Value, compute
-from fusion.extraction.precision import full_precision
-from fusion.extraction.runner import single_thread
-from fusion.extraction.table import extract, make_subject, pick_device
+from fusion.extraction.table import extract, make_subject
 from fusion.images import Batch, load_images
 from fusion.indicators import select
 from fusion.probes import Subject
-from fusion.provenance import hardware
 from fusion.registry import Registry
 from fusion.spaces import Space, make_space
+from fusion.work.devices import pick_device, single_thread
+from fusion.work.precision import full_precision
+from fusion.work.provenance import hardware
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ import pandas as pd
 import torch
 from torch import nn
 
-from fusion.extraction.store import read_rows
 from fusion.extraction.table import KEYS, read_table
 from fusion.spaces import make_space
+from fusion.storage.parts import read_rows
 
 # ours: (theirs, the least Spearman's correlation that we expect)
 PAIRS = {

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED = Path(os.environ.get("FUSION_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of published benchmark tables and images; tests that need it skip without it."""
+    """The folder of published benchmark tables and images; tests that need it skip without it.
+
+    Named by the environment variable FUSION_TEST_DATA; by default `../shared/data` beside the checkout.
+    """
     if not SHARED.is_dir():
         pytest.skip(f"the benchmark tables are not at {SHARED}")
     return SHARED

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fusion.catalogue import indicators_page
 from fusion.cli import main
+from fusion.cli.catalogue import indicators_page
 from fusion.indicators import INDICATORS, PRESETS, select
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -8,9 +8,9 @@ import fusion
 ROOT = Path(fusion.__file__).parent
 # From left to right; a folder may import from itself and from what stands before it.
 ORDER = [
-    *("errors", "registry", "seeding", "resources", "settings", "provenance", "plugins"),
-    *("spaces", "images", "probes", "indicators", "extraction", "benchmarks", "regression", "evaluation"),
-    *("search", "pipeline", "catalogue", "arguments", "cli"),
+    *("errors", "registry", "seeding", "storage", "settings", "plugins", "work", "spaces", "images"),
+    *("training", "probes", "indicators", "tables", "extraction", "benchmarks", "regression", "evaluation"),
+    *("search", "pipeline", "cli"),
 ]
 
 

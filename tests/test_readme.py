@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fusion.resources import bundled
+from fusion.storage.bundled import bundled
 
 
 def test_the_ten_lines_of_python(tmp_path, monkeypatch, capsys):

@@ -5,7 +5,7 @@ from fusion.benchmarks import (  # noqa: F401  (each registers itself)
     nas_bench_101,
     nats_bench_archive,
     nds,
-    tables,
+    table,
 )
 from fusion.benchmarks.base import BENCHMARKS, Benchmark
 

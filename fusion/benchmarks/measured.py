@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusion.benchmarks.base import BENCHMARKS, Benchmark
-from fusion.benchmarks.recipe import Recipe
-from fusion.benchmarks.training import KEYS, accuracies
 from fusion.errors import FusionError
-from fusion.extraction.store import read_meta, read_rows
-from fusion.resources import bundled
+from fusion.storage.bundled import bundled
+from fusion.storage.parts import read_meta, read_rows
+from fusion.training.measure import KEYS, accuracies
+from fusion.training.recipe import Recipe
 
 
 @BENCHMARKS.register("measured")

@@ -4,7 +4,7 @@ from fusion.evaluation.metrics import METRICS, Metric, split_half_reliability
 from fusion.evaluation.protocol import Evaluation, evaluate
 from fusion.evaluation.report import write_report
 from fusion.evaluation.splits import split
-from fusion.evaluation.transfer import write_transfer_report
+from fusion.evaluation.transfer_report import write_transfer_report
 
 __all__ = [
     "METRICS",

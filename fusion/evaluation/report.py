@@ -10,9 +10,10 @@ import pandas as pd
 
 import fusion
 from fusion.errors import FusionError
-from fusion.evaluation import figures, tables
+from fusion.evaluation import figures
+from fusion.evaluation import tables_html as tables
 from fusion.evaluation.template import CSS, PAGE
-from fusion.extraction.store import write_atomic
+from fusion.storage.files import write_atomic
 
 # Single indicators in tables and heat map; a preset may hold a hundred.
 SHOWN = 30

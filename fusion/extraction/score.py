@@ -14,14 +14,13 @@ from torch import Tensor, nn
 
 from fusion.errors import FusionError
 from fusion.extraction.planner import compute
-from fusion.extraction.precision import full_precision
-from fusion.extraction.runner import single_thread
-from fusion.extraction.table import pick_device
 from fusion.images.base import Batch
 from fusion.indicators import INDICATORS, select
 from fusion.plugins import load_object
 from fusion.probes.base import Subject, preserved
 from fusion.seeding import derive_seed, seeded
+from fusion.work.devices import pick_device, single_thread
+from fusion.work.precision import full_precision
 
 Network: TypeAlias = nn.Module | Callable[[], nn.Module]
 

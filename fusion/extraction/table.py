@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,36 +14,18 @@ from torch import nn
 
 from fusion.errors import FusionError
 from fusion.extraction.planner import OK, compute
-from fusion.extraction.precision import full_precision
-from fusion.extraction.runner import Row, run_tasks
-from fusion.extraction.store import PartStore, read_meta, read_rows, write_atomic
 from fusion.images.base import Batch
 from fusion.indicators.base import INDICATORS
 from fusion.probes.base import Subject
-from fusion.provenance import hardware, library_versions
 from fusion.seeding import derive_seed, seeded
 from fusion.spaces.base import Space
+from fusion.storage.files import write_atomic
+from fusion.storage.parts import PartStore, read_meta, read_rows
+from fusion.work.precision import full_precision
+from fusion.work.provenance import hardware, library_versions
+from fusion.work.tasks import Row, run_tasks
 
 KEYS = ["key", "indicator", "repeat"]
-
-
-def pick_device(name: str) -> str:
-    """Return the torch device for `auto`, `cpu`, `cuda` or `cuda:N`.
-
-    Raises
-    ------
-    FusionError
-        When the name is none of these, or the machine has no such device.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise FusionError(f"device {name!r} is not auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise FusionError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices")
-    return name
 
 
 @dataclass(frozen=True)
@@ -235,8 +216,3 @@ def undefined(path: Path) -> pd.DataFrame:
     """Return the rows of the table at `path` that have no value: key, indicator, repeat, status."""
     rows = read_rows(path, KEYS)
     return rows.loc[rows["status"] != OK, [*KEYS, "status"]].reset_index(drop=True)
-
-
-def default_workers() -> int:
-    """Return the number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

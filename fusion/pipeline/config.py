@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import yaml
 
 from fusion.errors import FusionError
-from fusion.resources import bundled
 from fusion.settings import read_settings
+from fusion.storage.bundled import bundled
 
 T = TypeVar("T")
 

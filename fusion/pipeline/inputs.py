@@ -11,17 +11,17 @@ import numpy as np
 import pandas as pd
 
 from fusion.benchmarks import BENCHMARKS
-from fusion.benchmarks.tables import read_accuracies, read_archs, to_keys
+from fusion.benchmarks.table import read_accuracies, read_archs, to_keys
 from fusion.errors import FusionError, InvalidArchitecture
-from fusion.extraction.store import read_meta
 from fusion.extraction.table import repeats
 from fusion.indicators.base import INDICATORS, select
 from fusion.pipeline.config import Accuracies, Architectures, ModelSettings, SearchSettings
 from fusion.regression import FusionModel, OnIndicators, make_model
-from fusion.resources import find
 from fusion.search import Indicators, compare
 from fusion.spaces.base import Space
 from fusion.spaces.subset import Subset
+from fusion.storage.bundled import find
+from fusion.storage.parts import read_meta
 
 
 def canonical_at(space: Space, arch: str, where: str) -> str:

@@ -14,7 +14,6 @@ import pandas as pd
 import fusion
 from fusion.errors import FusionError
 from fusion.evaluation import evaluate, write_report
-from fusion.extraction.store import read_parquet, write_atomic, write_parquet
 from fusion.indicators import select
 from fusion.pipeline.config import Pipeline, SearchSettings
 from fusion.pipeline.inputs import (
@@ -31,6 +30,7 @@ from fusion.pipeline.inputs import (
 from fusion.pipeline.values import Values, make_values
 from fusion.regression import WeightedSum, make_model, save_model
 from fusion.spaces import Space, make_space
+from fusion.storage.files import read_parquet, write_atomic, write_parquet
 
 # A model is judged on what it was not trained on; so many architectures at least.
 _FEWEST = 20

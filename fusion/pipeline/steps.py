@@ -13,10 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from fusion.benchmarks.tables import read_archs
+from fusion.benchmarks.table import read_archs
 from fusion.errors import FusionError, InvalidArchitecture
 from fusion.evaluation import Evaluation, evaluate, write_report
-from fusion.extraction.store import read_meta, write_atomic, write_parquet
 from fusion.extraction.table import extract, read_table, repeats
 from fusion.images import load_images
 from fusion.pipeline.config import Accuracies, ModelSettings, SearchSettings
@@ -32,9 +31,11 @@ from fusion.pipeline.inputs import (
 )
 from fusion.pipeline.values import Extracted
 from fusion.regression import WeightedSum, load_model, make_model, save_model
-from fusion.regression.transfer import SCORE
+from fusion.regression.groups import SCORE
 from fusion.search import Indicators
 from fusion.spaces import Space, restore_space
+from fusion.storage.files import write_atomic, write_parquet
+from fusion.storage.parts import read_meta
 
 
 @dataclass(frozen=True)

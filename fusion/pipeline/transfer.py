@@ -15,11 +15,12 @@ import pandas as pd
 from fusion.errors import FusionError
 from fusion.evaluation import METRICS, write_transfer_report
 from fusion.evaluation.splits import MIN_TEST
-from fusion.extraction.store import read_meta, write_atomic
 from fusion.pipeline.inputs import directions, model_metadata
 from fusion.pipeline.steps import Joined, join, judge, write_evaluation
 from fusion.regression import make_model, save_model
-from fusion.regression.transfer import SCORE, Group, common_indicators, fit_groups, within_group
+from fusion.regression.groups import SCORE, Group, common_indicators, fit_groups, within_group
+from fusion.storage.files import write_atomic
+from fusion.storage.parts import read_meta
 
 # Ranks among fewer networks say nothing.
 _FEWEST = 10

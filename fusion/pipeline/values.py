@@ -10,12 +10,13 @@ from typing import Any, Protocol
 import pandas as pd
 
 from fusion.errors import FusionError
-from fusion.extraction.store import read_meta
-from fusion.extraction.table import default_workers, extract, pick_device, read_table, repeats
+from fusion.extraction.table import extract, read_table, repeats
 from fusion.images import Batch, load_images
 from fusion.pipeline.config import Pipeline
-from fusion.resources import find
 from fusion.spaces import Space
+from fusion.storage.bundled import find
+from fusion.storage.parts import read_meta
+from fusion.work.devices import default_workers, pick_device
 
 
 class Values(Protocol):

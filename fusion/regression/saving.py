@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from fusion.errors import FusionError
-from fusion.extraction.store import write_atomic
 from fusion.regression.base import MODELS, FusionModel, ModelState, make_model
 from fusion.regression.columns import Array
-from fusion.regression.transfer import within_group
+from fusion.regression.groups import within_group
+from fusion.storage.files import write_atomic
 
 FORMAT = 1
 MODEL_FILE = "model.json"
@@ -35,7 +35,7 @@ class SavedModel:
     metadata : dict
         What was said about it when it was saved.
     by_group : bool
-        Whether it was fitted on several groups, see `fusion.regression.transfer`.
+        Whether it was fitted on several groups, see `fusion.regression.groups`.
     """
 
     name: str
@@ -47,7 +47,7 @@ class SavedModel:
     def predict(self, table: pd.DataFrame, pool: pd.DataFrame | None = None) -> Array:
         """Return the predicted accuracies of the architectures in `table`, shape (n_architectures,).
 
-        A model fitted on several groups predicts scores, `fusion.regression.transfer.SCORE`.
+        A model fitted on several groups predicts scores, `fusion.regression.groups.SCORE`.
 
         Parameters
         ----------

@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 
 from fusion.benchmarks import BENCHMARKS, Benchmark
-from fusion.benchmarks.recipe import Recipe
-from fusion.benchmarks.training import measure
 from fusion.errors import FusionError
 from fusion.images import load_images
 from fusion.pipeline.config import Accuracies
 from fusion.pipeline.inputs import load_accuracies
-from fusion.resources import bundled
 from fusion.spaces import SPACES, make_space
+from fusion.storage.bundled import bundled
+from fusion.training.measure import measure
+from fusion.training.recipe import Recipe
 
 TINY = make_space("nats-tss", {"channels": 4, "cells": 1})
 

@@ -7,12 +7,12 @@ import struct
 import numpy as np
 import pandas as pd
 import pytest
-from test_benchmark_tfrecord import framed
 
 from fusion.benchmarks import BENCHMARKS
 from fusion.errors import FusionError
 from fusion.spaces import make_space
 from fusion.spaces.nas_bench_101 import module_hash
+from tests.benchmarks.test_benchmark_tfrecord import framed
 
 NAMES = ["conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"]
 CELLS = ["100110100001001010101:02001", "110101:01", "1:"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.benchmarks.tables import read_accuracies, read_archs, to_keys
+from fusion.benchmarks.table import read_accuracies, read_archs, to_keys
 from fusion.errors import FusionError, InvalidArchitecture
 from fusion.spaces import make_space
 

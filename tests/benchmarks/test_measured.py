@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 
 from fusion.benchmarks import BENCHMARKS
-from fusion.benchmarks.recipe import Recipe
-from fusion.benchmarks.training import KEYS, measure
 from fusion.errors import FusionError
-from fusion.extraction.store import read_rows
 from fusion.images import load_images
 from fusion.pipeline.config import Accuracies
 from fusion.pipeline.inputs import load_accuracies
 from fusion.spaces import make_space
+from fusion.storage.parts import read_rows
+from fusion.training.measure import KEYS, measure
+from fusion.training.recipe import Recipe
 
 SPACE = make_space("nats-tss", {"channels": 4, "cells": 1})
 RECIPE = Recipe(epochs=3, batch_size=16, train_images=256, seeds=2, test_every=2)

@@ -9,7 +9,8 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from fusion.errors import FusionError
-from fusion.evaluation import evaluate, figures, tables, write_report
+from fusion.evaluation import evaluate, figures, write_report
+from fusion.evaluation import tables_html as tables
 
 SEARCH = {
     "methods": {

@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression
 from fusion.errors import FusionError
 from fusion.evaluation import evaluate, write_report, write_transfer_report
 from fusion.evaluation.figures import number
-from fusion.evaluation.transfer import compared
+from fusion.evaluation.transfer_report import compared
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,12 @@ import pytest
 
 from fusion.errors import FusionError, InvalidArchitecture
 from fusion.extraction import table as module
-from fusion.extraction.store import read_rows
-from fusion.extraction.table import KEYS, extract, pick_device, read_table, undefined
+from fusion.extraction.table import KEYS, extract, read_table, undefined
 from fusion.images import load_images
 from fusion.indicators import INDICATORS
 from fusion.spaces import make_space
+from fusion.storage.parts import read_rows
+from fusion.work.devices import pick_device
 
 SPACE = make_space("nats-tss", {"channels": 2, "cells": 1})
 BATCH = load_images("digits").batch(8)

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from fusion.extraction.planner import OK, Value, compute, plan
-from fusion.extraction.runner import single_thread
 from fusion.extraction.table import make_subject
 from fusion.images import load_images
 from fusion.images.base import Batch
 from fusion.indicators import INDICATORS
 from fusion.probes.base import Subject
 from fusion.spaces import make_space
+from fusion.work.devices import single_thread
 
 SPACE = make_space("nats-tss", {"channels": 4, "cells": 1})
 BATCH = load_images("digits").batch(12)

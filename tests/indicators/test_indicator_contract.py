@@ -20,13 +20,13 @@ import torch
 from torch import nn
 
 from fusion.extraction.planner import OK, compute, plan
-from fusion.extraction.runner import single_thread
 from fusion.extraction.table import make_subject
 from fusion.images import load_images
 from fusion.images.base import Batch
 from fusion.indicators import INDICATORS, indicator, select
 from fusion.probes.base import COSTS, PROBES, Subject, Undefined, probe
 from fusion.spaces import make_space
+from fusion.work.devices import single_thread
 
 ROOT = Path(__file__).parents[2]
 SPACE = make_space("nats-tss", {"channels": 4, "cells": 1})
@@ -240,7 +240,7 @@ def test_alone_equals_among_all_in_any_order(name, among_all):
 OTHER_PROCESS = """
 import json, sys
 from fusion.extraction.planner import compute
-from fusion.extraction.runner import single_thread
+from fusion.work.devices import single_thread
 from fusion.extraction.table import make_subject
 from fusion.images import load_images
 from fusion.spaces import make_space

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from tiny_network import BATCH, CLASSES, LAYERS, NORMS, SAMPLES, SEED, build, codes, family, subject, values
 from torch import nn
 
 from fusion.extraction.planner import compute
@@ -22,6 +21,19 @@ from fusion.probes.initialisation import kaiming
 from fusion.probes.linear_regions import random_patches
 from fusion.probes.perturbed_pass import SCALE
 from fusion.seeding import derive_seed
+from tests.indicators.tiny_network import (
+    BATCH,
+    CLASSES,
+    LAYERS,
+    NORMS,
+    SAMPLES,
+    SEED,
+    build,
+    codes,
+    family,
+    subject,
+    values,
+)
 
 GRAPH = family("graph")
 ELSEWHERE = {*GRAPH, *family("gradient", "jacobian", "stages", "feature_maps", "gaussian", "synflow")}
@@ -191,9 +203,9 @@ def test_equals_its_reference(name, computed):
 
 def test_every_indicator_has_a_reference():
     """No file is named above for the sake of an indicator that none of them tests."""
-    from test_references_gradient import NAMES as GRADIENT
-    from test_references_input_gradient import NAMES as INPUT
-    from test_references_stages import NAMES as STAGES
+    from tests.indicators.test_references_gradient import NAMES as GRADIENT
+    from tests.indicators.test_references_input_gradient import NAMES as INPUT
+    from tests.indicators.test_references_stages import NAMES as STAGES
 
     assert sorted([*HERE, *GRAPH, *GRADIENT, *INPUT, *STAGES]) == sorted(INDICATORS)
 

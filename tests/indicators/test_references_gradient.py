@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny_network import BATCH, LAYERS, build, family, layer, outputs, values, weights
 from torch.nn import functional
+
+from tests.indicators.tiny_network import BATCH, LAYERS, build, family, layer, outputs, values, weights
 
 NAMES = family("gradient", "synflow")
 

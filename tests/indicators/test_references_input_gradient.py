@@ -5,13 +5,23 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny_network import BATCH, CLASSES, SAMPLES, SEED, build, family, outputs, values, weights
 
 from fusion.extraction.planner import compute
 from fusion.indicators import INDICATORS
 from fusion.probes.base import Subject
 from fusion.probes.clean_pass import random_signs
 from fusion.probes.perturbed_pass import SCALE
+from tests.indicators.tiny_network import (
+    BATCH,
+    CLASSES,
+    SAMPLES,
+    SEED,
+    build,
+    family,
+    outputs,
+    values,
+    weights,
+)
 
 NAMES = family("jacobian")
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from tiny_network import BATCH, SEED, build, family, outputs, values, weights
 
 from fusion.probes.gaussian_pass import gaussian_weights
 from fusion.seeding import derive_seed
+from tests.indicators.tiny_network import BATCH, SEED, build, family, outputs, values, weights
 
 NAMES = family("stages", "feature_maps", "gaussian")
 STAGES = ("stem.1", "body.3", "block")

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from fusion.cli import main
-from fusion.resources import bundled
+from fusion.storage.bundled import bundled
 
 SPACE = ["--space", "nats-tss", "--space-set", "channels=2", "cells=1"]
 IMAGES = ["--images", "digits", "--batch-size", "16", "--workers", "1"]

@@ -5,9 +5,9 @@ import shutil
 
 import pandas as pd
 import pytest
-from conftest import IMAGES, SPACE, training
 
 from fusion.cli import main
+from tests.integration.conftest import IMAGES, SPACE, training
 
 ARCH = "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
 

@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import IMAGES, SPACE, training
 
 from fusion.cli import main
-from fusion.extraction.store import read_rows
 from fusion.extraction.table import KEYS, read_table
 from fusion.regression import load_model
+from fusion.storage.parts import read_rows
+from tests.integration.conftest import IMAGES, SPACE, training
 
 METRICS = ("plcc", "rmse", "srocc", "krocc")
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from fusion.benchmarks.recipe import Recipe, load_recipe
 from fusion.cli import main
+from fusion.training.recipe import Recipe, load_recipe
 
 PAGE = (Path(__file__).parents[2] / "docs" / "measure.md").read_text(encoding="utf-8")
 # a block belongs to the file whose name, with a colon, stands before it

@@ -5,12 +5,12 @@ import shlex
 import shutil
 
 import pytest
-from pages import ROOT, Page, run
 
 from fusion.extraction.table import make_subject, read_table
 from fusion.images import load_images
 from fusion.probes import PROBES
 from fusion.spaces import make_space
+from tests.integration.pages import ROOT, Page, run
 
 PAGE = Page("new-indicator.md")
 NAME = "code_distance"

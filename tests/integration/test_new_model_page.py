@@ -5,9 +5,9 @@ import shlex
 import numpy as np
 import pandas as pd
 import pytest
-from pages import ROOT, Page, run
 
 from fusion.extraction.table import read_table
+from tests.integration.pages import ROOT, Page, run
 
 PAGE = Page("new-model.md")
 

@@ -4,10 +4,10 @@ import json
 
 import pandas as pd
 import pytest
-from pages import Page
 
 from fusion.evaluation.metrics import split_half_reliability
 from fusion.extraction.table import read_table
+from tests.integration.pages import Page
 
 PAGE = Page("new-space.md")
 ARCHITECTURES = 42

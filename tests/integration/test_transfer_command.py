@@ -11,7 +11,7 @@ from scipy import stats
 from fusion.cli import main
 from fusion.extraction.table import read_table
 from fusion.regression import load_model, make_model
-from fusion.regression.transfer import Group, fit_groups, within_group
+from fusion.regression.groups import Group, fit_groups, within_group
 from fusion.spaces import make_space
 
 INDICATORS = ["params", "flops", "naswot", "grad_norm", "l2_norm"]

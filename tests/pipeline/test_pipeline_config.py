@@ -4,11 +4,11 @@ import pytest
 import yaml
 
 from fusion.errors import FusionError
-from fusion.extraction.store import read_meta
 from fusion.pipeline.config import Architectures, ModelSettings, load_pipeline
 from fusion.pipeline.inputs import choose_architectures, model_features
-from fusion.resources import bundled, find
 from fusion.spaces import make_space
+from fusion.storage.bundled import bundled, find
+from fusion.storage.parts import read_meta
 
 SPACE = make_space("nats-tss", {"channels": 2, "cells": 1})
 

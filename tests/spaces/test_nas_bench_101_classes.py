@@ -6,9 +6,9 @@ import itertools
 
 import networkx
 import pytest
-from relabelled_cells import relabelled
 
 from fusion.spaces.nas_bench_101 import Cell, module_hash, to_string
+from tests.spaces.relabelled_cells import relabelled
 
 
 def matrices(vertices):

@@ -14,10 +14,10 @@ from joblib.externals.loky import get_reusable_executor
 import fusion.extraction.table
 from fusion.cli import main
 from fusion.errors import FusionError
-from fusion.extraction.store import read_meta
 from fusion.extraction.table import extract, read_table
 from fusion.images import load_images
 from fusion.spaces import SPACES, make_space, restore_space
+from fusion.storage.parts import read_meta
 
 CODE = """
 from torch import nn

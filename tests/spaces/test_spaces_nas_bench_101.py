@@ -11,7 +11,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from relabelled_cells import relabelled
 from scipy import stats
 from torch import nn
 
@@ -21,6 +20,7 @@ from fusion.spaces import make_space, nas_bench_101
 from fusion.spaces.graph import KINDS, WIRE, Operations, Paths
 from fusion.spaces.nas_bench_101 import KIND, Cell, module_hash, parse, pruned, to_string
 from fusion.spaces.nas_bench_101_network import VertexCell, vertex_channels
+from tests.spaces.relabelled_cells import relabelled
 
 SPACE = make_space("nas-bench-101")
 TINY = make_space("nas-bench-101", {"channels": 5, "cells": 1})

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fusion.errors import InvalidArchitecture
+from fusion.extraction.check import check_space
 from fusion.spaces import make_space
-from fusion.spaces.check import check_space
 from fusion.spaces.subset import Subset
 
 SSS = make_space("nats-sss", {"divisor": 8})

@@ -1,0 +1,5 @@
+"""The `fusion` command."""
+
+from fusion.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,1 @@
+"""The ground floor: the only place that opens, lists and replaces files."""

@@ -1,0 +1,25 @@
+"""Files that come with the package: pipelines, models, data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def bundled(relative: str) -> Path:
+    """Return the path of a bundled file or folder such as `data/digits-tss`.
+
+    In an installed package these folders lie inside it; in a checkout beside it.
+    """
+    inside = _PACKAGE / relative
+    return inside if inside.exists() else _PACKAGE.parent / relative
+
+
+def find(path: str | Path) -> Path:
+    """Return `path` where it exists, else the bundled file of that name, else `path` as it is."""
+    given = Path(path).expanduser()
+    if given.exists() or given.is_absolute():
+        return given
+    inside = bundled(str(given))
+    return inside if inside.exists() else given

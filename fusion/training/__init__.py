@@ -1,0 +1,1 @@
+"""One network, images and a recipe to training states: losses, accuracies and seconds by epoch."""

@@ -1,0 +1,46 @@
+"""Which device computes, in how many processes and threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from fusion.errors import FusionError
+
+
+def pick_device(name: str) -> str:
+    """Return the torch device for `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises
+    ------
+    FusionError
+        When the name is none of these, or the machine has no such device.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise FusionError(f"device {name!r} is not auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise FusionError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices")
+    return name
+
+
+def default_workers() -> int:
+    """Return the number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Limit torch to one thread: sums then do not depend on how many cores there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

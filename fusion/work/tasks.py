@@ -1,0 +1,102 @@
+"""Run one function over many tasks in worker processes and store what it returns as it comes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import pandas as pd
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from fusion.storage.parts import PartStore
+from fusion.work.devices import single_thread
+
+Task = TypeVar("Task")
+Row = dict[str, Any]
+
+# Rows are on disk at most this long after they were computed: what a kill can cost.
+FLUSH_SECONDS = 2.0
+
+
+def _in_one_thread(function: Callable[[Task], list[Row]], task: Task) -> list[Row]:
+    with single_thread():
+        return function(task)
+
+
+class _SearchPath:
+    """The first argument of each task: once it is unpickled, the worker finds the modules of the others.
+
+    A worker may be older than the folder of a user's own space.
+    """
+
+    def __reduce__(self) -> tuple[Callable[[list[str]], _SearchPath], tuple[list[str]]]:
+        return _look_in, (sys.path,)
+
+
+def _look_in(path: list[str]) -> _SearchPath:
+    sys.path[:] = path
+    return _SearchPath()
+
+
+def _in_worker(_: _SearchPath, function: Callable[[Task], list[Row]], task: Task) -> list[Row]:
+    return _in_one_thread(function, task)
+
+
+def run_tasks(
+    function: Callable[[Task], list[Row]],
+    tasks: Sequence[Task],
+    store: PartStore,
+    *,
+    workers: int = 1,
+    description: str = "",
+    flush_seconds: float = FLUSH_SECONDS,
+    progress: bool = True,
+) -> None:
+    """Add `function(task)` for every task to `store`, with a progress bar on standard error.
+
+    Parameters
+    ----------
+    function : callable
+        Task -> rows; picklable when `workers` > 1. Each call runs in one torch thread.
+    tasks : sequence
+        What to do; those done already must have been left out.
+    store : PartStore
+        Where rows go, at least every `flush_seconds`, also when interrupted.
+    workers : int
+        Processes; 1 runs everything in this one.
+    description : str
+        Of the progress bar.
+    flush_seconds : float
+    progress : bool
+        Show the bar.
+    """
+    if workers == 1 or len(tasks) <= 1:
+        results: Iterator[list[Row]] = (_in_one_thread(function, task) for task in tasks)
+    else:
+        results = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")(
+            delayed(_in_worker)(_SearchPath(), function, task) for task in tasks
+        )
+    pending: list[Row] = []
+    last = time.monotonic()
+    try:
+        bar = tqdm(
+            results,
+            total=len(tasks),
+            desc=description,
+            unit="arch",
+            mininterval=0.5 if sys.stderr.isatty() else 30.0,  # a log file wants few lines
+            disable=not progress,
+        )
+        for rows in bar:
+            pending += rows
+            if time.monotonic() - last >= flush_seconds:
+                # emptied first: an error in `add` must not write the same rows again below
+                batch, pending = pending, []
+                store.add(pd.DataFrame(batch))
+                last = time.monotonic()
+    finally:
+        if pending:
+            store.add(pd.DataFrame(pending))
