@@ -34,7 +34,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from fusion.extraction.planner import OK, compute
-from fusion.extraction.table import make_subject
+from fusion.extraction.verb import make_subject
 from fusion.images import Batch, load_images
 from fusion.indicators import INDICATORS, PRESETS, select
 from fusion.probes import PROBES, Subject, Undefined
@@ -203,7 +203,7 @@ def main() -> None:
         "space_settings": space.settings,
         "not_registered": missing,
         "torch": torch.__version__,
-        "hardware": hardware(torch.device("cpu")),
+        "hardware": hardware("cpu"),
     }
     print(
         f"{len(keys)} architectures of nats-tss {space.settings}, batch {args.batch_size} of {args.images}\n"

@@ -30,12 +30,13 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from fusion.extraction.planner import Value, compute
-from fusion.extraction.table import extract, make_subject
+from fusion.extraction.verb import extract, make_subject
 from fusion.images import Batch, load_images
 from fusion.indicators import select
 from fusion.probes import Subject
 from fusion.registry import Registry
 from fusion.spaces import Space, make_space
+from fusion.work import Work
 from fusion.work.devices import pick_device, single_thread
 from fusion.work.precision import full_precision
 from fusion.work.provenance import hardware
@@ -106,13 +107,11 @@ class Bench:
                 extract(
                     self.space,
                     self.keys,
-                    self.batch,
                     self.names,
-                    folder,
+                    images=self.batch,
+                    out=folder,
                     seed=self.seed,
-                    device=self.device,
-                    workers=processes,
-                    progress=False,
+                    work=Work(self.device, processes, progress=False),
                 )
                 seconds = time.perf_counter() - started
         return len(self.keys) / seconds
@@ -227,10 +226,9 @@ def main() -> None:
     keys = list(dict.fromkeys(space.canonical(arch) for arch in space.sample(len(space), args.seed)))
     batch = load_images(args.images).batch(args.batch_size, args.seed)
     bench = Bench(space, keys[: args.archs], batch, select("standard"), pick_device(args.device), args.seed)
-    device = torch.device(bench.device)
     context = {
         "device": bench.device,
-        "hardware": hardware(device),
+        "hardware": hardware(bench.device),
         "torch": torch.__version__,
         "archs": len(bench.keys),
         "batch": args.batch_size,

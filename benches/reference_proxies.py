@@ -20,9 +20,10 @@ import pandas as pd
 import torch
 from torch import nn
 
-from fusion.extraction.table import KEYS, read_table
 from fusion.spaces import make_space
-from fusion.storage.parts import read_rows
+from fusion.storage.parts import PartStore
+from fusion.tables import IndicatorTable
+from fusion.tables.indicator_table import KEYS
 
 # ours: (theirs, the least Spearman's correlation that we expect)
 PAIRS = {
@@ -66,7 +67,7 @@ def reference_flops(network: nn.Module) -> int:
 
 def between_repeats(path: Path) -> pd.Series[float]:
     """Return Spearman's correlation between the first two initialisations of each indicator."""
-    rows = read_rows(path, KEYS)
+    rows = PartStore.open(path, KEYS).read()
     found = {}
     for name, of in rows.groupby("indicator"):
         wide = of.pivot(index="key", columns="repeat", values="value").astype("float64").dropna()
@@ -85,7 +86,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=30, help="networks whose FLOPs are counted")
     args = parser.parse_args()
     space = make_space("nats-tss")
-    ours = read_table(args.indicators)
+    ours = IndicatorTable.open(args.indicators).values()
     theirs = pd.read_parquet(args.reference)
     theirs = theirs[~theirs["arch"].map(space.has_dead_edge)]
     keys = theirs["arch"].map(space.canonical)

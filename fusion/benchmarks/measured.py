@@ -8,7 +8,7 @@ from pathlib import Path
 from fusion.benchmarks.base import BENCHMARKS, Benchmark
 from fusion.errors import FusionError
 from fusion.storage.bundled import bundled
-from fusion.storage.parts import read_meta, read_rows
+from fusion.storage.parts import PartStore
 from fusion.training.measure import KEYS, accuracies
 from fusion.training.recipe import Recipe
 
@@ -28,7 +28,8 @@ class Measured(Benchmark):
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(path)
-        meta = read_meta(self.path)
+        self._store = PartStore.open(self.path, KEYS)
+        meta = self._store.meta
         if meta.get("kind") != "training-states":
             raise FusionError(f"{self.path}: no training states here; give the --out of `fusion measure`")
         self.space = meta["space"]
@@ -40,7 +41,7 @@ class Measured(Benchmark):
     def _read(
         self, dataset: str, split: str, epochs: int, archs: Sequence[str] | None
     ) -> list[tuple[str, float, int | None, float | None]]:
-        states = read_rows(self.path, KEYS)
+        states = self._store.read()
         if states.empty:
             raise FusionError(f"{self.path}: nothing trained yet; run `fusion measure` again")
         table = accuracies(states[states["epoch"] <= epochs])

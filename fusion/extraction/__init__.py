@@ -1,1 +1,5 @@
-"""From many architectures to the indicator table: planning, workers, the Parquet store."""
+"""From many architectures to the indicator table: planning, and the contract with work and storage."""
+
+from fusion.extraction.verb import extract
+
+__all__ = ["extract"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,10 @@ def load_images(source: str | Path) -> ImageSet:
     FusionError
         When there is nothing readable at the path.
     """
+    return replace(_read(source), source=str(source))
+
+
+def _read(source: str | Path) -> ImageSet:
     if source == "digits":
         from fusion.images.digits import digits
 

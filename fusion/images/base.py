@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,11 +29,14 @@ class Batch:
         Labels, int64, (batch,).
     num_classes : int
         Classes of the whole data set.
+    source : str
+        Where the images come from, as in `load_images`; empty when nobody said. Not part of the digest.
     """
 
     x: Tensor
     y: Tensor
     num_classes: int
+    source: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -45,7 +48,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the same batch on `device`."""
-        return Batch(self.x.to(device), self.y.to(device), self.num_classes)
+        return replace(self, x=self.x.to(device), y=self.y.to(device))
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class ImageSet:
         The test part, where the data set has one.
     num_classes : int
         Number of classes.
+    source : str
+        Where they come from, as in `load_images`; empty when nobody said. Not part of the digest.
 
     Raises
     ------
@@ -76,6 +81,7 @@ class ImageSet:
     x_test: NDArray[np.generic] | None
     y_test: NDArray[np.int64] | None
     num_classes: int
+    source: str = ""
 
     def __post_init__(self) -> None:
         self._check(f"images {self.name!r}", self.x_train, self.y_train)
@@ -165,4 +171,5 @@ class ImageSet:
             self.tensor(self.x_train[chosen]),
             torch.from_numpy(self.y_train[chosen].astype(np.int64)),
             self.num_classes,
+            self.source,
         )

@@ -173,27 +173,56 @@ class Space(ABC):
         return options[int(rng.integers(len(options)))]
 
 
-def restore_space(meta: Mapping[str, Any]) -> Space:
-    """Return the space whose `identity` is part of `meta`.
+def restore_space(meta: Mapping[str, Any], named: Space | str | None = None, whose: str = "") -> Space:
+    """Return the space whose `identity` is part of `meta`, the metadata of a table or a model.
 
-    A class in a file of its own is looked for where the file lay, and in the current folder.
+    Metadata may come from anywhere, so they import nothing: a space that is not registered must be named.
+
+    Parameters
+    ----------
+    meta : mapping
+    named : Space or str, optional
+        The space, or its class as `file.py:Class` or `module:Class`; the file's code is compared with that
+        of the table before it is imported.
+    whose : str
+        Of what these are the metadata, for messages.
 
     Raises
     ------
     FusionError
-        When it is in neither, or has other code by now.
+        When the space is not registered and was not named, or is another, or has other code.
     """
-    address = str(meta["space"])
-    folder = Path(meta.get("space_folder", ""))
-    if (folder / address.partition(":")[0]).is_file():
-        address = str(folder / address)
-    space = make_space(address, meta["space_settings"])
-    if space.identity.get("space_code") != meta.get("space_code"):
+    address, settings, code = str(meta["space"]), meta["space_settings"], meta.get("space_code")
+    if isinstance(named, str) and ":" in named:
+        if code is not None and _code_digest_of(named) != code:
+            raise FusionError(_CHANGED.format(space=named, whose=whose))
+        named = make_space(named, settings)
+    elif named is None and ":" in address:
         raise FusionError(
-            f"space {address}: its code has changed since the table was made; restore it, or compute the "
-            "table anew in another folder"
+            f"{whose}: is of the space {address}, which is not part of Fusion; name its class: "
+            f"--space {address} (in Python: space=)"
         )
-    return space
+    elif not isinstance(named, Space):
+        named = make_space(address if named is None else named, settings)
+    found = named.identity
+    if found.get("space_code") != code:
+        raise FusionError(_CHANGED.format(space=address, whose=whose))
+    for name in ("space", "space_settings"):
+        if found[name] != meta[name]:
+            raise FusionError(f"{whose}: {name} is {meta[name]!r}, not {found[name]!r}")
+    return named
+
+
+_CHANGED = (
+    "space {space}: its code has changed since {whose} was made; restore it, or compute the table anew in "
+    "another folder"
+)
+
+
+def _code_digest_of(address: str) -> str | None:
+    """Return the digest of the code that `file.py:Class` names, which is not imported; None of a module."""
+    place = address.rpartition(":")[0]
+    return code_digest(Path(place).expanduser()) if place.endswith(".py") else None
 
 
 def make_space(name: str, settings: dict[str, Any] | None = None) -> Space:

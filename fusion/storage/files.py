@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,17 +44,62 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> None:
     write_atomic(path, sink.getvalue().to_pybytes())
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
-    """Read one Parquet file; raises FusionError when it is missing or broken."""
+def make_folder(path: Path) -> None:
+    """Make a folder and those that it lies in; raises FusionError when that cannot be."""
     try:
-        # the footer's own checks do not notice a column chunk cut short, so read it all here
-        frame: pd.DataFrame = pq.ParquetFile(path, page_checksum_verification=True).read().to_pandas()
-        return frame
-    except FileNotFoundError:
-        raise FusionError(f"{path}: no such file") from None
-    except _UNREADABLE as error:
-        reason = " ".join(str(error).split())
-        raise FusionError(
-            f"{path}: truncated or no Parquet file ({reason}); delete it, and run the command that "
-            "made it again to recompute its rows"
-        ) from None
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FusionError(f"{path}: cannot be made ({error.strerror}); choose another folder") from None
+
+
+class ParquetReader:
+    """One Parquet file of our own, opened once; columns may be read from it one after another.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    FusionError
+        When it is missing or broken, here or while reading.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            # checksums: the footer's own checks do not notice a column chunk cut short
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
+        except FileNotFoundError:
+            raise FusionError(f"{path}: no such file") from None
+        except _UNREADABLE as error:
+            raise _damaged(path, error) from None
+
+    def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the rows, of these columns or of all."""
+        try:
+            frame: pd.DataFrame = self._file.read(columns and list(columns)).to_pandas()
+            return frame
+        except _UNREADABLE as error:
+            raise _damaged(self.path, error) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _damaged(path: Path, error: BaseException) -> FusionError:
+    reason = " ".join(str(error).split())
+    return FusionError(
+        f"{path}: truncated or no Parquet file ({reason}); delete it, and run the command that "
+        "made it again to recompute its rows"
+    )
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read one Parquet file of our own; raises FusionError when it is missing or broken."""
+    reader = ParquetReader(path)
+    try:
+        return reader.read()
+    finally:
+        reader.close()

@@ -28,6 +28,7 @@ from fusion.storage.parts import PartStore
 from fusion.training.augmentation import augment
 from fusion.training.recipe import OPTIMISERS, SCHEDULES, Recipe
 from fusion.training.stacking import CannotStack, stack
+from fusion.work.devices import device_type
 from fusion.work.provenance import hardware, library_versions
 from fusion.work.tasks import Row, run_tasks
 
@@ -245,10 +246,10 @@ def measure(
         "images": images.name,
         "images_digest": images.digest,
         "recipe": asdict(recipe),
-        "device": torch.device(device).type,
+        "device": device_type(device),
     }
-    provenance = {"libraries": library_versions(), "hardware": hardware(torch.device(device))}
-    store = PartStore(Path(out), KEYS, meta, provenance)
+    provenance = {"libraries": library_versions(), "hardware": hardware(device)}
+    store = PartStore.create(Path(out), KEYS, meta, provenance)
     done = set(store.read()["key"])
     todo = [key for key in keys if key not in done]
     if todo:

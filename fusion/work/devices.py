@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 
@@ -44,3 +45,38 @@ def single_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class Work:
+    """By what something is computed; the values do not depend on it, but for the type of the device.
+
+    Attributes
+    ----------
+    device : str
+        `auto`, `cpu`, `cuda` or `cuda:N`.
+    workers : int
+        Processes; 0 is one per core.
+    progress : bool
+        Show progress bars on standard error.
+    """
+
+    device: str = "auto"
+    workers: int = 0
+    progress: bool = True
+
+    @property
+    def processes(self) -> int:
+        """Return the number of processes; raises FusionError for a negative one."""
+        if self.workers < 0:
+            raise FusionError(f"workers is {self.workers}; give at least 1, or 0 for one per core")
+        return self.workers or default_workers()
+
+    def pick(self) -> str:
+        """Return the torch device; see `pick_device`."""
+        return pick_device(self.device)
+
+
+def device_type(device: str) -> str:
+    """Return `cpu` or `cuda`."""
+    return torch.device(device).type

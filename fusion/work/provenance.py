@@ -23,8 +23,9 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-def hardware(device: torch.device) -> str:
+def hardware(name: str) -> str:
     """Return the processor's or the accelerator's name."""
+    device = torch.device(name)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:

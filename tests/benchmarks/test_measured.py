@@ -11,9 +11,9 @@ from fusion.images import load_images
 from fusion.pipeline.config import Accuracies
 from fusion.pipeline.inputs import load_accuracies
 from fusion.spaces import make_space
-from fusion.storage.parts import read_rows
 from fusion.training.measure import KEYS, measure
 from fusion.training.recipe import Recipe
+from tests.tables.reading import read_rows
 
 SPACE = make_space("nats-tss", {"channels": 4, "cells": 1})
 RECIPE = Recipe(epochs=3, batch_size=16, train_images=256, seeds=2, test_every=2)

@@ -60,7 +60,7 @@ def {name}({name}_seen):
 RUN = """
 import os, sys
 import pytest
-import fusion.extraction.table
+import fusion.extraction.verb
 from fusion.images import load_images
 
 load_images("digits").batch(1)

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from fusion.cli import main
-from fusion.extraction.table import KEYS, read_table
 from fusion.regression import load_model
-from fusion.storage.parts import read_rows
+from fusion.tables.indicator_table import KEYS
 from tests.integration.conftest import IMAGES, SPACE, training
+from tests.tables.reading import read_rows, read_table
 
 METRICS = ("plcc", "rmse", "srocc", "krocc")
 
@@ -241,7 +241,7 @@ def test_a_table_that_does_not_fit_is_told(finished, tmp_path, capsys, settings,
 def test_a_second_run_computes_nothing(finished, monkeypatch, capsys):
     pipeline, out = finished
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
-    for name in ("extraction.table.compute", "pipeline.run.evaluate", "pipeline.inputs.compare"):
+    for name in ("extraction.verb.compute", "pipeline.run.evaluate", "pipeline.inputs.compare"):
         monkeypatch.setattr(f"fusion.{name}", None)
     assert main(["run", str(pipeline), "--out", str(out)]) == 0
     changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
@@ -319,7 +319,7 @@ def test_the_command_is_installed_and_shows_its_version():
 def test_extraction_imports_without_what_only_learning_needs():
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['lightgbm', 'nats_bench', 'matplotlib']));"
-        "import fusion.extraction.table, fusion.cli; fusion.cli.main(['list', 'indicators'])"
+        "import fusion.extraction, fusion.cli; fusion.cli.main(['list', 'indicators'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

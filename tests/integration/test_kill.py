@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fusion.extraction.table import KEYS
-from fusion.storage.parts import read_rows
+from fusion.tables.indicator_table import KEYS
+from tests.tables.reading import read_rows
 
 
 def start(out, archs: int) -> subprocess.Popen:

@@ -6,11 +6,12 @@ import shutil
 
 import pytest
 
-from fusion.extraction.table import make_subject, read_table
+from fusion.extraction.verb import make_subject
 from fusion.images import load_images
 from fusion.probes import PROBES
 from fusion.spaces import make_space
 from tests.integration.pages import ROOT, Page, run
+from tests.tables.reading import read_table
 
 PAGE = Page("new-indicator.md")
 NAME = "code_distance"

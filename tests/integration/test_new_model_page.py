@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fusion.extraction.table import read_table
 from tests.integration.pages import ROOT, Page, run
+from tests.tables.reading import read_table
 
 PAGE = Page("new-model.md")
 

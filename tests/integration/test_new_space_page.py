@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from fusion.evaluation.metrics import split_half_reliability
-from fusion.extraction.table import read_table
 from tests.integration.pages import Page
+from tests.tables.reading import read_table
 
 PAGE = Page("new-space.md")
 ARCHITECTURES = 42

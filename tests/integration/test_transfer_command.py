@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 
 from fusion.cli import main
-from fusion.extraction.table import read_table
 from fusion.regression import load_model, make_model
 from fusion.regression.groups import Group, fit_groups, within_group
 from fusion.spaces import make_space
+from tests.tables.reading import read_table
 
 INDICATORS = ["params", "flops", "naswot", "grad_norm", "l2_norm"]
 

@@ -11,13 +11,15 @@ import pandas as pd
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
-import fusion.extraction.table
+import fusion.extraction.verb
 from fusion.cli import main
 from fusion.errors import FusionError
-from fusion.extraction.table import extract, read_table
+from fusion.extraction.verb import extract
 from fusion.images import load_images
 from fusion.spaces import SPACES, make_space, restore_space
 from fusion.storage.parts import read_meta
+from fusion.work import Work
+from tests.tables.reading import read_table
 
 CODE = """
 from torch import nn
@@ -156,14 +158,16 @@ def test_workers_compute_the_same(folder):
     """Also those that were started before the file was named."""
     batch, names = load_images("digits").batch(8), ["params", "naswot", "nlr"]
     known = make_space("nats-sss", {"divisor": 8})
-    extract(known, known.sample(2, 0), batch, ["params"], "known", workers=2, progress=False)
+    one, two = Work("cpu", 1, progress=False), Work("cpu", 2, progress=False)
+    extract(known, known.sample(2, 0), ["params"], images=batch, out="known", work=two)
     try:
         space = make_space("own_plain.py:Plain")
-        table = extract(space, ["3", "7", "5"], batch, names, "two", workers=2, progress=False)
+        table = extract(space, ["3", "7", "5"], names, images=batch, out="two", work=two).values()
     finally:
         get_reusable_executor().shutdown()  # its workers know folders of this test
     assert table["params"].tolist() == [9 * n + n + 10 * n + 10 for n in (3, 7, 5)]
-    pd.testing.assert_frame_equal(extract(space, ["3", "7", "5"], batch, names, "one", progress=False), table)
+    again = extract(space, ["3", "7", "5"], names, images=batch, out="one", work=one).values()
+    pd.testing.assert_frame_equal(again, table)
 
 
 def test_a_table_is_resumed_from_another_folder(folder, monkeypatch):
@@ -174,7 +178,7 @@ def test_a_table_is_resumed_from_another_folder(folder, monkeypatch):
     def never(*arguments, **options):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(fusion.extraction.table, "compute", never)
+    monkeypatch.setattr(fusion.extraction, "compute", never)
     (folder / "sub").mkdir()
     monkeypatch.chdir(folder / "sub")
     assert main([*extract_command, "../table", "--space", "../own_plain.py:Plain"]) == 0

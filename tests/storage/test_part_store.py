@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from fusion.errors import FusionError
 from fusion.storage import parts as module
 from fusion.storage.files import read_parquet, write_atomic, write_parquet
-from fusion.storage.parts import PartStore, read_meta, read_rows
+from fusion.storage.parts import PartStore, read_meta
+from tests.tables.reading import read_rows
 
 KEYS = ["key", "repeat"]
 META = {"kind": "test", "batch": 64}
@@ -47,13 +48,13 @@ steps = st.lists(
 def test_add_read_compact_equal_a_dictionary(program):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table"
-        store, model = PartStore(path, KEYS, META), {}
+        store, model = PartStore.create(path, KEYS, META), {}
         for step in program:
             if step == "compact":
                 store.compact()
                 assert len(list((path / "parts").iterdir())) <= 1
             elif step == "reopen":
-                store = PartStore(path, KEYS, META)
+                store = PartStore.create(path, KEYS, META)
             elif step == "read":
                 assert content(store.read()) == model
             else:
@@ -66,7 +67,7 @@ def test_add_read_compact_equal_a_dictionary(program):
 
 
 def test_values_come_back_exactly(tmp_path):
-    store = PartStore(tmp_path / "t", KEYS, META)
+    store = PartStore.create(tmp_path / "t", KEYS, META)
     values = [0.1, -1e308, 5e-324, 1e61, None]
     store.add(rows(*(("a", i, value) for i, value in enumerate(values))))
     read = store.read()["value"]
@@ -75,7 +76,7 @@ def test_values_come_back_exactly(tmp_path):
 
 
 def test_part_of_nulls_beside_a_part_of_numbers(tmp_path):
-    store = PartStore(tmp_path / "t", KEYS, META)
+    store = PartStore.create(tmp_path / "t", KEYS, META)
     store.add(rows(("a", 0, None)))
     store.add(rows(("b", 0, 1.5)))
     assert store.read()["value"].astype(float).tolist()[1] == 1.5
@@ -83,7 +84,7 @@ def test_part_of_nulls_beside_a_part_of_numbers(tmp_path):
 
 
 def test_empty_store_reads_as_no_rows(tmp_path):
-    table = PartStore(tmp_path / "t", KEYS, META).read()
+    table = PartStore.create(tmp_path / "t", KEYS, META).read()
     assert table.empty
     assert list(table.columns) == KEYS
 
@@ -92,28 +93,28 @@ def test_empty_store_reads_as_no_rows(tmp_path):
     "other", [{"kind": "test", "batch": 32}, {"kind": "test"}, {**META, "seed": 0}, {**META, "batch": "64"}]
 )
 def test_other_settings_are_refused(tmp_path, other):
-    PartStore(tmp_path / "t", KEYS, META).add(rows(("a", 0, 1.0)))
+    PartStore.create(tmp_path / "t", KEYS, META).add(rows(("a", 0, 1.0)))
     with pytest.raises(FusionError, match=r"other settings.*choose another --out") as raised:
-        PartStore(tmp_path / "t", KEYS, other)
+        PartStore.create(tmp_path / "t", KEYS, other)
     assert "\n" not in str(raised.value)
-    assert len(PartStore(tmp_path / "t", KEYS, META).read()) == 1
+    assert len(PartStore.create(tmp_path / "t", KEYS, META).read()) == 1
 
 
 def test_settings_are_compared_as_they_are_read_back(tmp_path):
     meta = {"shape": (3, 8), "space": {"cells": 1, "channels": 4}}
-    PartStore(tmp_path / "t", KEYS, meta)
-    PartStore(tmp_path / "t", KEYS, {"space": {"channels": 4, "cells": 1}, "shape": [3, 8]})
+    PartStore.create(tmp_path / "t", KEYS, meta)
+    PartStore.create(tmp_path / "t", KEYS, {"space": {"channels": 4, "cells": 1}, "shape": [3, 8]})
 
 
 def test_provenance_is_kept_from_the_first_and_not_compared(tmp_path):
-    PartStore(tmp_path / "t", KEYS, META, {"torch": "1"})
-    PartStore(tmp_path / "t", KEYS, META, {"torch": "2"})
+    PartStore.create(tmp_path / "t", KEYS, META, {"torch": "1"})
+    PartStore.create(tmp_path / "t", KEYS, META, {"torch": "2"})
     assert read_meta(tmp_path / "t")["provenance"] == {"torch": "1"}
 
 
 @pytest.mark.parametrize("keep", [0, 3, 40, 0.5, -1])
 def test_truncated_part_is_named(tmp_path, keep):
-    store = PartStore(tmp_path / "t", KEYS, META)
+    store = PartStore.create(tmp_path / "t", KEYS, META)
     store.add(rows(*(("a", i, i / 7) for i in range(1000))))
     (part,) = (tmp_path / "t" / "parts").iterdir()
     data = part.read_bytes()
@@ -162,24 +163,24 @@ def test_missing_file_and_missing_table(tmp_path):
 
 
 def test_leftover_of_a_killed_writer_is_ignored(tmp_path):
-    store = PartStore(tmp_path / "t", KEYS, META)
+    store = PartStore.create(tmp_path / "t", KEYS, META)
     store.add(rows(("a", 0, 1.0)))
     (tmp_path / "t" / "parts" / ".12ab.parquet.34cd.tmp").write_bytes(b"PAR1 half a fi")
     assert len(store.read()) == 1
     store.add(rows(("b", 0, 2.0)))
     store.compact()
-    assert content(PartStore(tmp_path / "t", KEYS, META).read()) == {("a", 0): 1.0, ("b", 0): 2.0}
+    assert content(PartStore.create(tmp_path / "t", KEYS, META).read()) == {("a", 0): 1.0, ("b", 0): 2.0}
 
 
 def test_two_stores_on_one_folder_lose_nothing(tmp_path):
     def write(number):
-        store = PartStore(tmp_path / "t", KEYS, META)
+        store = PartStore.create(tmp_path / "t", KEYS, META)
         for i in range(30):
             store.add(rows((f"own-{number}", i, float(i)), ("both", i, float(i))))
             if i % 7 == number:
                 store.compact()
 
-    PartStore(tmp_path / "t", KEYS, META)
+    PartStore.create(tmp_path / "t", KEYS, META)
     failures = []
 
     def guarded(number):
@@ -199,25 +200,25 @@ def test_two_stores_on_one_folder_lose_nothing(tmp_path):
 
 
 def test_reader_survives_parts_joined_by_another_process(tmp_path, monkeypatch):
-    store = PartStore(tmp_path / "t", KEYS, META)
+    store = PartStore.create(tmp_path / "t", KEYS, META)
     store.add(rows(("a", 0, 1.0)))
     store.add(rows(("b", 0, 2.0)))
-    read, joined = module.read_parquet, []
+    open_part, joined = module.ParquetReader, []
 
-    def join_then_read(path):
+    def join_then_open(path):
         if not joined:
             joined.append(True)
-            PartStore(tmp_path / "t", KEYS, META).compact()
-        return read(path)
+            PartStore.create(tmp_path / "t", KEYS, META).compact()
+        return open_part(path)
 
-    monkeypatch.setattr(module, "read_parquet", join_then_read)
-    assert content(store.read()) == {("a", 0): 1.0, ("b", 0): 2.0}
+    monkeypatch.setattr(module, "ParquetReader", join_then_open)
+    assert content(PartStore.open(tmp_path / "t", KEYS).read()) == {("a", 0): 1.0, ("b", 0): 2.0}
     assert len(list((tmp_path / "t" / "parts").iterdir())) == 1
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_full_disk_leaves_the_table_as_it_was(tmp_path, monkeypatch, call):
-    store = PartStore(tmp_path / "t", KEYS, META)
+    store = PartStore.create(tmp_path / "t", KEYS, META)
     store.add(rows(("a", 0, 1.0)))
     store.add(rows(("b", 0, 2.0)))
     before = {path.name: path.read_bytes() for path in (tmp_path / "t").rglob("*") if path.is_file()}
@@ -254,14 +255,14 @@ def test_write_where_the_folder_is_a_file(tmp_path):
     with pytest.raises(FusionError, match="cannot be"):
         write_atomic(tmp_path / "taken" / "file", b"")
     with pytest.raises(FusionError, match="cannot be"):
-        PartStore(tmp_path / "taken", KEYS, META)
+        PartStore.create(tmp_path / "taken", KEYS, META)
 
 
 def test_parts_without_metadata_are_not_taken_over(tmp_path):
-    PartStore(tmp_path / "t", KEYS, META).add(rows(("a", 0, 1.0)))
+    PartStore.create(tmp_path / "t", KEYS, META).add(rows(("a", 0, 1.0)))
     (tmp_path / "t" / "meta.json").unlink()
     with pytest.raises(FusionError, match=r"meta.json: missing beside its parts"):
-        PartStore(tmp_path / "t", KEYS, META)
+        PartStore.create(tmp_path / "t", KEYS, META)
 
 
 @pytest.fixture
@@ -272,7 +273,7 @@ def another_process(tmp_path, monkeypatch):
     def make_folder_last(self, *mode, **options):
         if not made:
             made.append(self)
-            PartStore(tmp_path / "t", KEYS, META, {"by": "other"}).add(rows(("a", 0, 1.0)))
+            PartStore.create(tmp_path / "t", KEYS, META, {"by": "other"}).add(rows(("a", 0, 1.0)))
         make_folder(self, *mode, **options)
 
     monkeypatch.setattr(Path, "mkdir", make_folder_last)
@@ -280,7 +281,7 @@ def another_process(tmp_path, monkeypatch):
 
 
 def test_store_that_another_process_makes_at_the_same_moment(tmp_path, another_process):
-    store = PartStore(tmp_path / "t", KEYS, META, {"by": "us"})
+    store = PartStore.create(tmp_path / "t", KEYS, META, {"by": "us"})
     assert another_process
     assert content(store.read()) == {("a", 0): 1.0}
     assert read_meta(tmp_path / "t")["provenance"] == {"by": "other"}
@@ -288,7 +289,7 @@ def test_store_that_another_process_makes_at_the_same_moment(tmp_path, another_p
 
 def test_store_that_another_process_makes_with_other_settings(tmp_path, another_process):
     with pytest.raises(FusionError, match="other settings"):
-        PartStore(tmp_path / "t", KEYS, {"kind": "another"})
+        PartStore.create(tmp_path / "t", KEYS, {"kind": "another"})
     assert another_process
 
 
@@ -303,14 +304,14 @@ def test_store_that_another_process_makes_with_other_settings(tmp_path, another_
     ],
 )
 def test_unreadable_metadata(tmp_path, text):
-    PartStore(tmp_path / "t", KEYS, META)
+    PartStore.create(tmp_path / "t", KEYS, META)
     (tmp_path / "t" / "meta.json").write_text(text)
     with pytest.raises(FusionError):
-        PartStore(tmp_path / "t", KEYS, META)
+        PartStore.create(tmp_path / "t", KEYS, META)
 
 
 def test_metadata_is_plain_json(tmp_path):
-    PartStore(tmp_path / "t", KEYS, META)
+    PartStore.create(tmp_path / "t", KEYS, META)
     assert json.loads((tmp_path / "t" / "meta.json").read_text()) == {
         "format": 1, "provenance": {}, **META
     }  # fmt: skip

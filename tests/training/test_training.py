@@ -14,10 +14,10 @@ from fusion.errors import FusionError, InvalidArchitecture
 from fusion.images.base import ImageSet
 from fusion.seeding import derive_seed, seeded
 from fusion.spaces import make_space
-from fusion.storage.parts import read_rows
 from fusion.training import measure as module
 from fusion.training.measure import accuracies, measure, train_architecture, training_data
 from fusion.training.recipe import Recipe
+from tests.tables.reading import read_rows
 from tests.training.augmented import augmented
 
 SPACE = make_space("nats-tss", {"channels": 2, "cells": 1})

@@ -9,17 +9,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from fusion.images import load_images
 from fusion.spaces import SPACES, make_space, restore_space
 from fusion.storage.bundled import bundled
-from fusion.storage.parts import read_meta, read_rows
+from fusion.storage.parts import read_meta
 from fusion.training import measure as module
 from fusion.training.measure import KEYS, measure, train_architecture, training_data
 from fusion.training.recipe import Recipe
 from fusion.work.devices import single_thread
 from fusion.work.provenance import hardware, library_versions
+from tests.tables.reading import read_rows
 
 RECIPE = Recipe(epochs=1, batch_size=8, train_images=16, seeds=2, augmentation=("flip", "crop"))
 DEEP = {"width": 4, "depth": 11}
@@ -62,7 +62,7 @@ def test_networks_that_join_features_are_not_stacked(few, name, settings):
 def test_bundled_states_are_trained_again_bit_for_bit():
     folder = bundled("data/digits-tss")
     meta = read_meta(folder)
-    if (hardware(torch.device("cpu")), library_versions()["torch"]) != (
+    if (hardware("cpu"), library_versions()["torch"]) != (
         meta["provenance"]["hardware"],
         meta["provenance"]["libraries"]["torch"],
     ):

@@ -6,18 +6,22 @@ import pandas as pd
 import pytest
 
 from fusion.errors import FusionError, InvalidArchitecture
-from fusion.extraction import table as module
-from fusion.extraction.table import KEYS, extract, read_table, undefined
+from fusion.extraction import extract
+from fusion.extraction.planner import compute
 from fusion.images import load_images
 from fusion.indicators import INDICATORS
 from fusion.spaces import make_space
-from fusion.storage.parts import read_rows
+from fusion.tables import IndicatorTable
+from fusion.tables.indicator_table import KEYS
+from fusion.work import Work
 from fusion.work.devices import pick_device
+from tests.tables.reading import read_rows, read_table
 
 SPACE = make_space("nats-tss", {"channels": 2, "cells": 1})
 BATCH = load_images("digits").batch(8)
 ARCHS = SPACE.sample(7, 0)
 NAMES = list(INDICATORS)
+MODULE = "fusion.extraction.verb"
 
 
 def rows(path):
@@ -26,7 +30,13 @@ def rows(path):
 
 
 def run(path, archs=ARCHS, names=NAMES, **more):
-    return extract(SPACE, archs, more.pop("batch", BATCH), names, path, progress=False, **more)
+    work = Work("cpu", more.pop("workers", 1), progress=False)
+    batch = more.pop("batch", BATCH)
+    return extract(SPACE, archs, names, images=batch, out=path, work=work, **more).values()
+
+
+def spread(path):
+    return IndicatorTable.open(path).spread()
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +62,7 @@ def test_same_table_in_pieces(tmp_path, reference):
 def test_resuming_computes_only_what_is_missing(tmp_path, monkeypatch):
     run(tmp_path / "t", ARCHS[:3], ["params"])
     asked = []
-    original = module.compute
-    monkeypatch.setattr(module, "compute", lambda names, s: asked.append(tuple(names)) or original(names, s))
+    monkeypatch.setattr(f"{MODULE}.compute", lambda names, s: asked.append(tuple(names)) or compute(names, s))
     run(tmp_path / "t", ARCHS[:3], ["params", "flops"])
     assert set(asked) == {("flops",)}
     asked.clear()
@@ -79,8 +88,8 @@ def test_repeats_have_a_mean_and_a_spread(tmp_path):
     for key in found.index:
         values = long[(long["key"] == key) & (long["indicator"] == "os")]["value"].astype(float)
         assert found.loc[key, "os"] == pytest.approx(values.mean())
-        assert read_table(tmp_path / "t", spread=True).loc[key, "os"] == pytest.approx(values.std())
-    assert (read_table(tmp_path / "t", spread=True)["params"] == 0).all()
+        assert spread(tmp_path / "t").loc[key, "os"] == pytest.approx(values.std())
+    assert (spread(tmp_path / "t")["params"] == 0).all()
 
 
 def test_undefined_values_are_null_with_a_status(tmp_path):
@@ -88,12 +97,12 @@ def test_undefined_values_are_null_with_a_status(tmp_path):
     found = run(tmp_path / "t", [dead])
     assert found.loc[dead].isna()["cj"]
     assert found.loc[dead].notna()["params"]
-    told = undefined(tmp_path / "t").set_index("indicator")["status"]
+    told = IndicatorTable.open(tmp_path / "t").undefined().set_index("indicator")["status"]
     assert told["cj"] == "the output is the same for every input"
 
 
 def test_metadata_says_how_to_compute_it_again(tmp_path):
-    run(tmp_path / "t", ARCHS[:1], ["params"], images="digits")
+    run(tmp_path / "t", ARCHS[:1], ["params"])
     meta = json.loads((tmp_path / "t" / "meta.json").read_text())
     assert meta["space_settings"] == SPACE.settings
     assert meta["batch_digest"] == BATCH.digest
@@ -127,15 +136,15 @@ def test_an_unknown_architecture_is_told_before_anything_is_computed(tmp_path):
 
 
 def test_an_interrupted_extraction_keeps_what_was_computed(tmp_path, monkeypatch):
-    original, done = module.compute, []
+    done = []
 
     def stop_after_three(names, subject):
         if len(done) == 3:
             raise KeyboardInterrupt
         done.append(1)
-        return original(names, subject)
+        return compute(names, subject)
 
-    monkeypatch.setattr(module, "compute", stop_after_three)
+    monkeypatch.setattr(f"{MODULE}.compute", stop_after_three)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "t", names=["params"])
     assert len(rows(tmp_path / "t")) == 3

@@ -1,0 +1,209 @@
+"""The verb `extract`: from architectures to the indicator table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from fusion.errors import FusionError
+from fusion.extraction.planner import compute
+from fusion.images import Batch, ImageSet, load_images
+from fusion.indicators import INDICATORS, select
+from fusion.probes.base import Subject
+from fusion.seeding import derive_seed, seeded
+from fusion.spaces import Space
+from fusion.storage.parts import PartStore
+from fusion.tables import IndicatorTable
+from fusion.tables.indicator_table import KEYS, KIND
+from fusion.work import Work
+from fusion.work.devices import device_type
+from fusion.work.precision import full_precision
+from fusion.work.provenance import hardware, library_versions
+from fusion.work.tasks import Row, run_tasks
+
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class _Task:
+    key: str
+    repeat: int
+    indicators: tuple[str, ...]
+
+
+def _build(space: Space, key: str, seed: int, in_channels: int, num_classes: int) -> nn.Module:
+    with seeded(seed):
+        return space.build(key, in_channels=in_channels, num_classes=num_classes)
+
+
+def make_subject(space: Space, key: str, batch: Batch, *, seed: int, repeat: int) -> Subject:
+    """Return the network of `key`, initialised for this repeat, with the batch on its device."""
+    build: Callable[[Space, int], Callable[[], nn.Module]] = lambda where, channels: partial(  # noqa: E731
+        _build, where, key, derive_seed("init", seed, key, repeat), channels, batch.num_classes
+    )
+    return Subject(
+        build(space, batch.x.shape[1]),
+        batch,
+        seed=derive_seed("probe", seed, repeat),
+        build_thin=build(space.thin(), 1),
+        graphs=space.graphs(key),
+    )
+
+
+def _extract(task: _Task, *, space: Space, batch: Batch, seed: int, device: str) -> list[Row]:
+    with full_precision():
+        subject = make_subject(space, task.key, batch.to(device), seed=seed, repeat=task.repeat)
+        values = compute(task.indicators, subject)
+    return [
+        {
+            "key": task.key,
+            "indicator": value.indicator,
+            "repeat": task.repeat,
+            "value": value.value,
+            "status": value.status,
+            "seconds": round(value.seconds, 3),  # more digits would be most of a table's bytes
+        }
+        for value in values
+    ]
+
+
+def draw_batch(images: str | Path | ImageSet | Batch, seed: int) -> Batch:
+    """Return the mini-batch that `images` names: of `BATCH_SIZE`, but where a batch is given."""
+    if isinstance(images, Batch):
+        return images
+    found = images if isinstance(images, ImageSet) else load_images(images)
+    return found.batch(BATCH_SIZE, seed)
+
+
+def extract(
+    space: Space,
+    archs: Iterable[str],
+    indicators: str | Sequence[str] = "standard",
+    *,
+    images: str | Path | ImageSet | Batch,
+    out: Path | str,
+    repeats: int = 1,
+    seed: int = 0,
+    work: Work = Work(),  # noqa: B008  (frozen)
+) -> IndicatorTable:
+    """Compute what the table at `out` does not have yet, and return the table of `archs`.
+
+    Architectures that share a key are computed once. A value depends on key, repeat, batch, seed
+    and device type, not on workers, order, or what else was computed. Killed at any moment, it
+    goes on where it was; with nothing to do, it reads keys only.
+
+    Parameters
+    ----------
+    space : Space
+    archs : iterable of str
+        Architectures of the space.
+    indicators : str or sequence of str
+        Names or presets; see `fusion.select`.
+    images : str, path, ImageSet or Batch
+        As in `fusion.images`; a batch of 64 is drawn with `seed`, but where a batch is given.
+    out : path
+        Folder of the table; made when missing.
+    repeats, seed : int
+        Initialisations per architecture, and the seed from which all of them derive.
+    work : Work
+        Device, processes, progress bar.
+
+    Returns
+    -------
+    IndicatorTable
+        Of these architectures and indicators, whatever else the folder holds.
+
+    Raises
+    ------
+    InvalidArchitecture
+        Before any computation, when one of `archs` is not of the space.
+    FusionError
+        When there are no architectures, or `out` holds a table of other settings, is broken, or
+        cannot be written.
+
+    Examples
+    --------
+    >>> import fusion
+    >>> space = fusion.space("nats-tss", channels=4, cells=1)
+    >>> batch = fusion.images("digits").batch(8)
+    >>> table = fusion.extract(space, space.sample(3, seed=0), "params,flops", images=batch, out=folder / "t")
+    >>> table.values().shape
+    (3, 2)
+    """
+    names = select(indicators)
+    keys = list(dict.fromkeys(map(space.canonical, archs)))
+    if not keys:
+        raise FusionError("no architecture to extract; give at least one")
+    if repeats < 1:
+        raise FusionError(f"repeats is {repeats}; give at least 1")
+    batch = draw_batch(images, seed)
+    device = work.pick()
+    meta = {
+        "kind": KIND,
+        **space.identity,
+        "batch_digest": batch.digest,
+        "batch_size": len(batch.y),
+        "seed": seed,
+        "device": device_type(device),
+    }
+    provenance = {
+        "images": batch.source,
+        "libraries": library_versions(),
+        "hardware": hardware(device),
+    }
+    store = PartStore.create(Path(out), KEYS, meta, provenance)
+    fill = partial(_fill, store, space, batch, repeats=repeats, seed=seed, work=work)
+    fill(keys, names)
+    return IndicatorTable(store, space, tuple(keys), tuple(names), fill)
+
+
+def _fill(
+    store: PartStore,
+    space: Space,
+    batch: Batch,
+    keys: Sequence[str],
+    indicators: Sequence[str],
+    *,
+    repeats: int,
+    seed: int,
+    work: Work,
+) -> None:
+    """Compute what `store` lacks."""
+    _check_versions(store, indicators)
+    rows = store.read(KEYS)
+    # as lists, which are walked through much faster than columns
+    done = set(zip(*(rows[name].tolist() for name in KEYS), strict=True)) if len(rows) else set()
+    tasks = [
+        _Task(key, repeat, missing)
+        for repeat in range(repeats)
+        for key in keys
+        if (missing := tuple(name for name in indicators if (key, name, repeat) not in done))
+    ]
+    if tasks:
+        function = partial(_extract, space=space, batch=batch, seed=seed, device=work.pick())
+        run_tasks(
+            function,
+            tasks,
+            store,
+            workers=work.processes,
+            description="extract",
+            progress=work.progress,
+        )
+    store.compact()
+
+
+def _check_versions(store: PartStore, indicators: Sequence[str]) -> None:
+    """Refuse to add to values of another version of an indicator; note the versions in use."""
+    known: dict[str, Any] = store.meta.get("indicator_versions", {})
+    current = {name: INDICATORS[name].version for name in indicators}
+    if changed := [name for name, version in current.items() if known.get(name, version) != version]:
+        raise FusionError(
+            f"{store.path}: holds {', '.join(changed)} of another version; extract into another folder"
+        )
+    if current.keys() - known.keys():
+        store.note(indicator_versions={**known, **current})

@@ -1,0 +1,51 @@
+"""JSON files: read with limits, since they may come from anywhere, and written whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fusion.errors import FusionError
+from fusion.storage.files import write_atomic
+
+# of a document; what belongs to data lies in Parquet, and LightGBM's trees in a text of their own
+MAX_BYTES = 64 * 2**20
+
+
+def read_json(path: Path, *, repair: str) -> dict[str, Any]:
+    """Return the JSON object in a file.
+
+    Parameters
+    ----------
+    path : Path
+    repair : str
+        What to do about a damaged file; the end of the message.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is none: what that means is for the caller to say.
+    FusionError
+        When it is larger than `MAX_BYTES`, no JSON, nested too deeply, or no object.
+    """
+    try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise FusionError(f"{path}: {size:,} bytes are too many for this file; {repair}")
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise FusionError(f"{path}: not readable ({error.strerror})") from None
+    except RecursionError:
+        raise FusionError(f"{path}: nested too deeply; {repair}") from None
+    except ValueError as error:
+        raise FusionError(f"{path}: truncated or no JSON, not readable ({error}); {repair}") from None
+    if not isinstance(content, dict):
+        raise FusionError(f"{path}: not readable (no JSON object); {repair}")
+    return content
+
+
+def write_json(path: Path, content: Any, *, sort_keys: bool = False) -> None:
+    """Write JSON values to a file, atomically."""
+    write_atomic(path, json.dumps(content, indent=1, sort_keys=sort_keys, allow_nan=False).encode())

@@ -1,0 +1,258 @@
+"""The indicator table: values of architectures, and how they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from fusion.errors import FusionError
+from fusion.indicators import INDICATORS
+from fusion.spaces import Space, restore_space
+from fusion.storage.parts import PartStore
+from fusion.tables.accuracies import Accuracies, read_accuracies
+
+if TYPE_CHECKING:
+    from fusion.tables.labelled import Labelled
+
+KEYS = ["key", "indicator", "repeat"]
+KIND = "indicators"
+OK = "ok"
+
+
+@dataclass(frozen=True)
+class IndicatorTable:
+    """Indicator values by canonical architecture, read once, and all that says how they were made.
+
+    Attributes
+    ----------
+    store : PartStore
+        Long rows (`key`, `indicator`, `repeat`, `value`, `status`, `seconds`) and their metadata.
+    space : Space
+        Whose architectures they are.
+    keys : tuple of str or None
+        The canonical architectures that are seen, in this order; None is all in the store.
+    indicators : tuple of str or None
+        The indicators that are seen, in this order; None is all in the store.
+    compute : callable or None
+        Computes what the store lacks of some keys; only a table that `extract` made has it.
+
+    Examples
+    --------
+    >>> import fusion
+    >>> table = fusion.load("data/digits-tss-example")  # doctest: +SKIP
+    """
+
+    store: PartStore
+    space: Space
+    keys: tuple[str, ...] | None = None
+    indicators: tuple[str, ...] | None = None
+    compute: Callable[[Sequence[str], Sequence[str]], None] | None = None
+
+    @classmethod
+    def open(cls, path: Path | str, space: Space | str | None = None) -> IndicatorTable:
+        """Return the table in a folder that `extract` wrote.
+
+        Parameters
+        ----------
+        path : path
+        space : Space or str, optional
+            Needed of a space that is not registered, for a table imports no code: the space itself, or
+            its class as `file.py:Class` or `module:Class`, the code of which must be that of the table.
+
+        Raises
+        ------
+        FusionError
+            When there is no table, or it is damaged, or of another space.
+        """
+        store = PartStore.open(Path(path), KEYS)
+        check_metadata(store)
+        return cls(store, restore_space(store.meta, space, str(path)))
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return self.store.path
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """How it was made, as JSON values: space, batch, seed, device, versions, provenance."""
+        return self.store.meta
+
+    @property
+    def images(self) -> str:
+        """Where its images came from, as in `fusion.images`; empty when nobody said."""
+        return str(self.meta["provenance"].get("images", ""))
+
+    @cached_property
+    def repeats(self) -> int:
+        """Initialisations per architecture."""
+        return int(self._long["repeat"].max()) + 1
+
+    @cached_property
+    def _long(self) -> pd.DataFrame:
+        rows = self.store.read()
+        if rows.empty:
+            raise FusionError(f"{self.path}: the table has no rows yet")
+        rows["value"] = rows["value"].astype("float64")
+        return rows
+
+    @cached_property
+    def _means(self) -> pd.DataFrame:
+        return self._wide("mean")
+
+    def values(self, names: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the values, mean over the repeats.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            Indicators; all that are seen, when left out.
+
+        Returns
+        -------
+        DataFrame
+            Index `key`; columns: indicators; NaN where a value is undefined in all repeats.
+
+        Raises
+        ------
+        FusionError
+            When the table lacks an indicator.
+        """
+        return self._means if names is None else self._columns(self._means, names)
+
+    def spread(self) -> pd.DataFrame:
+        """Return the standard deviation over the repeats, in the form of `values`."""
+        return self._wide("std")
+
+    def undefined(self) -> pd.DataFrame:
+        """Return the rows without a value: key, indicator, repeat, status."""
+        rows = self._seen
+        return rows.loc[rows["status"] != OK, [*KEYS, "status"]].reset_index(drop=True)
+
+    def seconds(self) -> pd.Series[float]:
+        """Return the mean seconds that each indicator took for one architecture and initialisation."""
+        return self._seen.groupby("indicator", sort=False)["seconds"].mean()
+
+    def empty(self) -> dict[str, str]:
+        """Return indicator -> most frequent reason, for those that no architecture has a value of."""
+        rows = self._seen
+        found = {}
+        for name, group in rows.groupby("indicator", sort=False):
+            if not (group["status"] == OK).any():
+                found[str(name)] = str(group["status"].mode().iloc[0])
+        return found
+
+    def only(
+        self, archs: Sequence[str] | None = None, indicators: Sequence[str] | None = None
+    ) -> IndicatorTable:
+        """Return the same table, of which only some architectures or indicators are seen.
+
+        Raises
+        ------
+        FusionError
+            When one of them is not in the table.
+        """
+        keys = self.keys if archs is None else tuple(dict.fromkeys(map(self.space.canonical, archs)))
+        names = self.indicators if indicators is None else tuple(indicators)
+        if indicators is not None:
+            self._columns(self._means, indicators)
+        if archs is not None and (missing := [key for key in keys or () if key not in self._means.index]):
+            raise FusionError(
+                f"{self.path}: lacks {len(missing)} of {len(keys or ())} architectures, the first "
+                f"{missing[0]}; choose others, or give images to extract from instead of a table"
+            )
+        return replace(self, keys=keys, indicators=names)
+
+    def extend(self, archs: Sequence[str]) -> IndicatorTable:
+        """Return the table with the values of `archs` seen too, computed where they are missing.
+
+        Raises
+        ------
+        FusionError
+            For a table that `extract` did not make: open it with its images by extracting into it.
+        """
+        if self.compute is None:
+            raise FusionError(f"{self.path}: a table that was only read cannot grow; extract into it")
+        asked = list(dict.fromkeys(map(self.space.canonical, archs)))
+        names = list(self.values().columns) if self.indicators is None else list(self.indicators)
+        self.compute(asked, names)
+        before = list(self.values().index) if self.keys is None else list(self.keys)
+        return replace(self, keys=tuple(dict.fromkeys([*before, *asked])), indicators=tuple(names))
+
+    def labelled(
+        self,
+        accuracies: Accuracies | Path | str,
+        column: str = "accuracy",
+        *,
+        archs: Sequence[str] | None = None,
+        target: str | None = None,
+    ) -> Labelled:
+        """Return the architectures of the table that have an accuracy.
+
+        Parameters
+        ----------
+        accuracies : Accuracies or path
+            A file is read by `fusion.tables.read_accuracies`.
+        column : str
+            Of the file.
+        archs, target
+            See `Labelled.join`.
+
+        Raises
+        ------
+        FusionError
+            When the file cannot be read, or no architecture has both.
+        """
+        from fusion.tables.labelled import Labelled  # which is made of tables
+
+        if not isinstance(accuracies, Accuracies):
+            accuracies = read_accuracies(accuracies, self.space, column)
+        return Labelled.join(self, accuracies, archs=archs, target=target)
+
+    @property
+    def _seen(self) -> pd.DataFrame:
+        rows = self._long
+        if self.keys is not None:
+            rows = rows[rows["key"].isin(set(self.keys))]
+        if self.indicators is not None:
+            rows = rows[rows["indicator"].isin(set(self.indicators))]
+        return rows
+
+    def _wide(self, statistic: str) -> pd.DataFrame:
+        groups = self._seen.groupby(["key", "indicator"], sort=True)["value"]
+        wide: pd.DataFrame = groups.agg(statistic).unstack("indicator")
+        if self.indicators is not None:
+            wide = self._columns(wide, self.indicators)
+        else:
+            known = [name for name in INDICATORS if name in wide]
+            wide = wide[[*known, *(name for name in wide if name not in INDICATORS)]]
+        if self.keys is not None:
+            wide = wide.reindex(list(self.keys))
+        return wide.rename_axis(columns=None).rename_axis(index="key")
+
+    def _columns(self, wide: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+        if lacking := [name for name in names if name not in wide]:
+            raise FusionError(
+                f"{self.path}: has no indicator {', '.join(lacking)}; extract them, or name those it has"
+            )
+        return wide[list(names)]
+
+
+def check_metadata(store: PartStore) -> None:
+    """Raise FusionError unless the metadata of a store are those of an indicator table."""
+    meta, path = store.meta, store.path
+    if (kind := meta.get("kind")) != KIND:
+        raise FusionError(f"{path}: holds {kind}, not indicators")
+    wanted: dict[str, type] = {
+        "space": str, "space_settings": dict, "batch_digest": str, "batch_size": int, "seed": int,
+        "device": str, "provenance": dict, "indicator_versions": dict,
+    }  # fmt: skip
+    for name, kind in wanted.items():
+        value = meta.get(name, {} if name == "indicator_versions" else None)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise FusionError(f"{path / 'meta.json'}: {name} is {value!r}; restore it")

@@ -1,0 +1,161 @@
+"""An indicator table joined with measured accuracies: what models are fitted on and judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from fusion.errors import FusionError
+from fusion.indicators import INDICATORS
+from fusion.spaces import Space
+from fusion.tables.accuracies import Accuracies
+from fusion.tables.indicator_table import IndicatorTable
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Indicator values without accuracies, from which a model may learn where values lie.
+
+    It has neither length nor shape, so that nothing that splits `X` and `y` takes it for another column
+    of them and slices it too.
+
+    Attributes
+    ----------
+    table : DataFrame, shape (n_architectures, n_indicators)
+    """
+
+    table: pd.DataFrame
+
+    def of(self, indicators: Sequence[str]) -> Pool:
+        """Return the same architectures with only these indicators."""
+        return Pool(self.table[list(indicators)])
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Architectures with indicator values and measured accuracies.
+
+    `X` and `y` go into any scikit-learn estimator; `pool`, all that the table has, into the `fit` of a
+    fusion model.
+
+    Attributes
+    ----------
+    table : IndicatorTable
+    accuracies : Accuracies
+        As they were read, of whatever architectures.
+    X : DataFrame, shape (n_architectures, n_indicators)
+        Index: architecture strings. Raw values, NaN where undefined.
+    y : Series, shape (n_architectures,)
+        Accuracies in the order of `X`; higher is better.
+    target : str
+        What the accuracies are, in words.
+    notes : tuple of str
+        What was left out or averaged on the way, one line each.
+
+    Examples
+    --------
+    >>> import fusion
+    >>> data = fusion.load(digits).labelled("data/digits-tss/accuracies.parquet")
+    >>> data.X.shape, data.y.shape
+    ((24, 97), (24,))
+    """
+
+    table: IndicatorTable
+    accuracies: Accuracies
+    X: pd.DataFrame
+    y: pd.Series[float]
+    target: str
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def join(
+        cls,
+        table: IndicatorTable,
+        accuracies: Accuracies,
+        *,
+        archs: Sequence[str] | None = None,
+        target: str | None = None,
+    ) -> Labelled:
+        """Return the architectures that have both indicators and an accuracy.
+
+        Parameters
+        ----------
+        table : IndicatorTable
+        accuracies : Accuracies
+        archs : sequence of str, optional
+            Of a whole benchmark, the architectures to take: each has its own accuracy, else that of an
+            isomorphic one. By default the architectures that `accuracies` names.
+        target : str, optional
+            What the accuracies are, in words; by default the name of their column.
+
+        Raises
+        ------
+        FusionError
+            When no architecture has both.
+        """
+        space, values = table.space, table.values()
+        asked = accuracies.by_arch if archs is None else accuracies.of(space, archs)
+        keys = [space.canonical(arch) for arch in asked.index]
+        there = [key in values.index for key in keys]
+        y = asked[there].astype(float)
+        if y.empty:
+            raise FusionError(
+                f"{accuracies.source} and {table.path} have no architecture in common; extract the "
+                "indicators of those with an accuracy"
+            )
+        index = pd.Index(y.index, name="arch")
+        X = values.loc[[key for key, found in zip(keys, there, strict=True) if found]].set_axis(index)
+        notes = list(accuracies.notes)
+        if archs is not None and (unmeasured := len(archs) - len(asked)):
+            notes.append(f"{unmeasured} of {len(archs)} architectures have no accuracy and were left out")
+        if lacking := len(asked) - len(y):
+            notes.append(f"{lacking} architectures with an accuracy are not in its table and were left out")
+        named = str(accuracies.by_arch.name or "accuracy")
+        return cls(table, accuracies, X, y.set_axis(index), target or named, tuple(notes))
+
+    @property
+    def space(self) -> Space:
+        """The space of the architectures."""
+        return self.table.space
+
+    @cached_property
+    def keys(self) -> pd.Series[str]:
+        """The canonical architecture of each, in the order of `X`: equal ones are the same network."""
+        return pd.Series([self.space.canonical(arch) for arch in self.X.index], self.X.index)
+
+    @cached_property
+    def twins(self) -> pd.Series[str]:
+        """The group of each, in the order of `X`: members must not straddle a split."""
+        return pd.Series([self.space.twins(arch) for arch in self.X.index], self.X.index)
+
+    @property
+    def networks(self) -> int:
+        """How many different networks there are."""
+        return int(self.keys.nunique())
+
+    @property
+    def directions(self) -> dict[str, bool]:
+        """Indicator -> whether its source expects better architectures to have higher values."""
+        return {
+            str(name): INDICATORS[str(name)].higher_is_better if name in INDICATORS else True
+            for name in self.X.columns
+        }
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The values of all architectures in the table, measured or not; one row per network."""
+        return Pool(self.table.values())
+
+    @property
+    def cost(self) -> pd.Series[float]:
+        """Seconds of one training of each, in the order of `X`; NaN where unknown."""
+        return self.accuracies.cost.reindex(self.X.index)
+
+    @cached_property
+    def by_key(self) -> pd.Series[float]:
+        """The accuracy of each network in the table: the mean over strings that build it; index `key`."""
+        by_key = self.accuracies.by_key(self.space)
+        return by_key[by_key.index.isin(self.table.values().index)]
