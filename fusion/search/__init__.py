@@ -4,5 +4,18 @@ from fusion.search.base import Indicators, Measure, SearchResult
 from fusion.search.compare import compare
 from fusion.search.predictor_search import predictor_search
 from fusion.search.random_search import random_search
+from fusion.search.results import Comparison, SearchMethod, SearchSettings
+from fusion.search.verb import search
 
-__all__ = ["Indicators", "Measure", "SearchResult", "compare", "predictor_search", "random_search"]
+__all__ = [
+    "Comparison",
+    "Indicators",
+    "Measure",
+    "SearchMethod",
+    "SearchResult",
+    "SearchSettings",
+    "compare",
+    "predictor_search",
+    "random_search",
+    "search",
+]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
-from typing import Any
+
+import numpy as np
 
 from fusion.errors import FusionError
 from fusion.search.base import Indicators, Measure, SearchResult
 from fusion.search.predictor_search import Estimator, predictor_search
 from fusion.search.proposers import PROPOSERS
 from fusion.search.random_search import random_search
+from fusion.search.results import Found, SearchMethod, SearchSettings
 from fusion.seeding import derive_seed
 from fusion.spaces.base import Space
 
@@ -20,85 +22,53 @@ def compare(
     measure: Measure,
     indicators: Indicators,
     make_model: Callable[[], Estimator],
+    settings: SearchSettings,
     *,
-    budget: int,
-    initial: int,
-    rounds: int,
-    candidates: int,
-    repeats: int,
-    seed: int,
-    optimum: float | None = None,
-) -> dict[str, Any]:
-    """Run random search and predictor search with each proposer, `repeats` times.
+    cost: Mapping[str, float] | None = None,
+) -> dict[str, SearchMethod]:
+    """Run random search and predictor search with each proposer, `settings.repeats` times.
 
-    In one repeat all of them measure the same `initial` architectures first.
+    In one repeat all of them measure the same initial architectures first.
 
     Parameters
     ----------
-    space, measure, indicators, make_model, budget, initial, rounds, candidates
+    space, measure, indicators, make_model
         As for `predictor_search`. No key is measured twice, whichever search asks for it.
-    repeats : int
-        Runs of each search.
-    seed : int
-        Of the whole comparison.
-    optimum : float, optional
-        The best accuracy in the space, where it is known.
+    settings : SearchSettings
+    cost : mapping, optional
+        Key -> seconds of one training, where known.
 
     Returns
     -------
-    dict
-        JSON values: `protocol` (the settings), `optimum`, and for each of `methods` its
-        `trajectories` (the best accuracy after 1, 2, ... measured, for each repeat), `best`
-        (`arch` and `accuracy` for each repeat), `mean_best`, and `regret`, the optimum less
-        `mean_best` (None without an optimum).
+    dict of str to SearchMethod
 
     Raises
     ------
     FusionError
         As `predictor_search`, and when `repeats` is not positive.
     """
-    if repeats < 1:
-        raise FusionError(f"search: repeats must be at least 1, got {repeats}")
+    if settings.repeats < 1:
+        raise FusionError(f"search: repeats must be at least 1, got {settings.repeats}")
     measure_once = lru_cache(maxsize=None)(measure)
     searches: dict[str, Callable[..., SearchResult]] = {
-        "random": partial(random_search, space, measure_once, budget=budget)
+        "random": partial(random_search, space, measure_once, budget=settings.budget)
     }
     for proposer in PROPOSERS:
         searches[f"predictor-{proposer}"] = partial(
-            predictor_search,
-            space,
-            measure_once,
-            indicators,
-            make_model,
-            budget=budget,
-            initial=initial,
-            rounds=rounds,
-            candidates=candidates,
-            proposer=proposer,
+            predictor_search, space, measure_once, indicators, make_model, settings, proposer
         )
-    seeds = [derive_seed("compare", seed, repeat) for repeat in range(repeats)]
-    methods = {
-        name: _summary([search(seed=repeat) for repeat in seeds], optimum)
+    seeds = [derive_seed("compare", settings.seed, repeat) for repeat in range(settings.repeats)]
+    return {
+        name: _summary([search(seed=repeat) for repeat in seeds], cost or {})
         for name, search in searches.items()
     }
-    protocol = {
-        "space": space.name,
-        "space_settings": space.settings,
-        "budget": budget,
-        "initial": initial,
-        "rounds": rounds,
-        "candidates": candidates,
-        "repeats": repeats,
-        "seed": seed,
-    }
-    return {"protocol": protocol, "methods": methods, "optimum": optimum}
 
 
-def _summary(results: list[SearchResult], optimum: float | None) -> dict[str, Any]:
-    mean_best = sum(result.best_accuracy for result in results) / len(results)
-    return {
-        "trajectories": [result.best_so_far for result in results],
-        "best": [{"arch": result.best_arch, "accuracy": result.best_accuracy} for result in results],
-        "mean_best": mean_best,
-        "regret": None if optimum is None else optimum - mean_best,
-    }
+def _summary(results: list[SearchResult], cost: Mapping[str, float]) -> SearchMethod:
+    spent = [sum(cost.get(arch, np.nan) for arch in result.archs) for result in results]
+    return SearchMethod(
+        tuple(tuple(result.best_so_far) for result in results),
+        tuple(Found(result.best_arch, result.best_accuracy) for result in results),
+        sum(result.best_accuracy for result in results) / len(results),
+        float(np.mean(spent)) if np.isfinite(spent).all() else None,
+    )

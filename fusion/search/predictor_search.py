@@ -13,6 +13,7 @@ import pandas as pd
 from fusion.errors import FusionError
 from fusion.search.base import Indicators, Measure, Measurements, SearchResult, random_keys
 from fusion.search.proposers import PROPOSERS, ProposerName
+from fusion.search.results import SearchSettings
 from fusion.seeding import derive_seed
 from fusion.spaces.base import Space
 
@@ -65,12 +66,9 @@ def predictor_search(
     measure: Measure,
     indicators: Indicators,
     make_model: Callable[[], Estimator],
-    *,
-    budget: int,
-    initial: int,
-    rounds: int,
-    candidates: int,
+    settings: SearchSettings,
     proposer: ProposerName,
+    *,
     seed: int,
 ) -> SearchResult:
     """Measure random architectures, then in rounds what a freshly fitted model predicts to be best.
@@ -85,14 +83,10 @@ def predictor_search(
         The indicator table of keys. It is called again for the measured ones in every round.
     make_model : callable
         Returns an unfitted regressor; the search repeats exactly when its seed is fixed.
-    budget : int
-        How many keys to measure; fewer when the space has fewer.
-    initial : int
-        How many of them are random and measured first.
-    rounds : int
-        In how many equal parts the others are measured, each after fitting on all before.
-    candidates : int
-        How many unmeasured keys the model is asked about in a round.
+    settings : SearchSettings
+        Budget (how many keys to measure; fewer when the space has fewer), how many of them are random and
+        measured first, in how many equal parts the others are measured, each after fitting on all before,
+        and how many unmeasured keys the model is asked about in a round.
     proposer : {"random", "evolution"}
         Where the candidates come from: uniform sampling, or regularised evolution.
     seed : int
@@ -111,6 +105,7 @@ def predictor_search(
     """
     if proposer not in PROPOSERS:
         raise FusionError(f"search: unknown proposer {proposer!r}; known: {', '.join(PROPOSERS)}")
+    budget, initial, rounds = settings.budget, settings.initial, settings.rounds
     measurements = Measurements(measure, budget)
     if not 1 <= initial <= budget or rounds < 1:
         raise FusionError(
@@ -118,9 +113,9 @@ def predictor_search(
             f"budget {budget}, rounds {rounds}"
         )
     most = -(-(budget - initial) // rounds)
-    if candidates < most:
+    if settings.candidates < most:
         raise FusionError(
-            f"search: {most} are measured in a round; ask for as many candidates, not {candidates}"
+            f"search: {most} are measured in a round; ask for as many candidates, not {settings.candidates}"
         )
 
     for key in islice(random_keys(space, seed), initial):
@@ -131,8 +126,9 @@ def predictor_search(
             break
         model = _fit(make_model(), indicators, measurements.accuracies)
         score = partial(_score, model=model, indicators=indicators)
-        proposal_seed = derive_seed("proposals", seed, done)
-        proposals = PROPOSERS[proposer](space, measurements.accuracies, score, candidates, proposal_seed)
+        proposals = PROPOSERS[proposer](
+            space, measurements.accuracies, score, settings.candidates, derive_seed("proposals", seed, done)
+        )
         # sorted is stable: of equal predictions the first proposed comes first
         for key in sorted(proposals, key=proposals.__getitem__, reverse=True)[:share]:
             measurements.add(key)

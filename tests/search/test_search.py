@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression
 
 from fusion.errors import FusionError
-from fusion.search import SearchResult, compare, predictor_search, random_search
+from fusion.search import Comparison, SearchResult, SearchSettings, compare, predictor_search, random_search
 from fusion.search.base import Measurements, random_keys
 from fusion.search.proposers import propose_evolution, propose_random
 from fusion.spaces.base import Space
@@ -84,7 +85,8 @@ def search(
     proposer="random", space=SPACE, measure=accuracy, make_model=LinearRegression, table=indicators, **change
 ):
     numbers = {"budget": 30, "initial": 6, "rounds": 3, "candidates": 40, "seed": 0} | change
-    return predictor_search(space, measure, table, make_model, proposer=proposer, **numbers)
+    seed = numbers.pop("seed")
+    return predictor_search(space, measure, table, make_model, SearchSettings(**numbers), proposer, seed=seed)
 
 
 PROPOSERS = pytest.mark.parametrize("proposer", ["random", "evolution"])
@@ -309,46 +311,40 @@ def test_measurements_guard_the_budget():
 # --- comparison ------------------------------------------------------------------------------
 
 
-def compared(**change):
-    numbers = {"budget": 20, "initial": 5, "rounds": 3, "candidates": 30, "repeats": 3, "seed": 7} | change
-    return compare(SPACE, accuracy, indicators, LinearRegression, **numbers)
+SETTINGS = SearchSettings(budget=20, initial=5, rounds=3, candidates=30, repeats=3, seed=7)
+
+
+def compared(cost=None, **change):
+    return compare(SPACE, accuracy, indicators, LinearRegression, replace(SETTINGS, **change), cost=cost)
 
 
 def test_comparison_by_hand():
-    out = compared(optimum=OPTIMUM)
-    assert json.loads(json.dumps(out)) == out
-    assert out["optimum"] == OPTIMUM
-    assert out["protocol"] == {
-        "space": "digits",
-        "space_settings": {"base": 5},
-        "budget": 20,
-        "initial": 5,
-        "rounds": 3,
-        "candidates": 30,
-        "repeats": 3,
-        "seed": 7,
-    }
-    assert list(out["methods"]) == ["random", "predictor-random", "predictor-evolution"]
-    for method in out["methods"].values():
-        assert [len(run) for run in method["trajectories"]] == [20, 20, 20]
-        finals = [run[-1] for run in method["trajectories"]]
-        assert [best["accuracy"] for best in method["best"]] == finals
-        assert [accuracy(best["arch"]) for best in method["best"]] == finals
-        assert method["mean_best"] == pytest.approx(np.mean(finals))
-        assert method["regret"] == pytest.approx(OPTIMUM - np.mean(finals))
-    starts = [[run[:5] for run in method["trajectories"]] for method in out["methods"].values()]
+    out = compared()
+    assert list(out) == ["random", "predictor-random", "predictor-evolution"]
+    for method in out.values():
+        assert [len(run) for run in method.trajectories] == [20, 20, 20]
+        finals = [run[-1] for run in method.trajectories]
+        assert [best.accuracy for best in method.best] == finals
+        assert [accuracy(best.arch) for best in method.best] == finals
+        assert method.mean_best == pytest.approx(np.mean(finals))
+        assert method.cost is None
+    starts = [[run[:5] for run in method.trajectories] for method in out.values()]
     assert starts[0] == starts[1] == starts[2]
     assert len({tuple(run) for run in starts[0]}) > 1
 
 
+def test_what_was_measured_costs_what_training_it_takes():
+    assert {method.cost for method in compared(dict.fromkeys(KEYS, 2.5)).values()} == {20 * 2.5}
+    some = dict.fromkeys(sorted(KEYS)[::2], 2.5)
+    assert compared(some)["random"].cost is None
+
+
 def test_comparison_repeats_and_depends_on_the_seed():
     assert compared() == compared()
-    assert compared()["methods"] != compared(seed=8)["methods"]
+    assert compared() != compared(seed=8)
 
 
-def test_comparison_without_a_known_optimum_and_without_repeats():
-    assert compared()["optimum"] is None
-    assert all(method["regret"] is None for method in compared()["methods"].values())
+def test_comparison_without_repeats():
     with pytest.raises(FusionError, match="repeats must be at least 1"):
         compared(repeats=0)
 
@@ -360,19 +356,27 @@ def test_comparison_measures_each_architecture_once():
         calls[key] += 1
         return accuracy(key)
 
-    compare(
-        SPACE,
-        measure,
-        indicators,
-        LinearRegression,
-        budget=20,
-        initial=5,
-        rounds=3,
-        candidates=30,
-        repeats=3,
-        seed=0,
-    )
+    compare(SPACE, measure, indicators, LinearRegression, SETTINGS)
     assert set(calls.values()) == {1}
+
+
+def comparison(whole=True):
+    return Comparison("digits", SPACE.settings, "linear", SETTINGS, len(KEYS), whole, OPTIMUM, compared())
+
+
+def test_the_json_form_comes_back():
+    written = json.loads(json.dumps(comparison().to_json(), allow_nan=False))
+    assert Comparison.from_json(written) == comparison()
+    assert written["format"] == 2
+    for damage in ({"format": 1}, {"methods": {"random": {}}}, {"surprise": 1}):
+        with pytest.raises(FusionError, match="search again"):
+            Comparison.from_json({**written, **damage})
+
+
+def test_the_best_that_is_known_is_the_optimum_of_a_whole_space_only():
+    assert comparison().best_of == "optimum of the space"
+    assert comparison(whole=False).best_of == f"best of the {len(KEYS)} searched"
+    assert comparison().regret("random") == OPTIMUM - comparison().methods["random"].mean_best
 
 
 def test_result_as_a_dictionary():
