@@ -46,6 +46,7 @@ from fusion.work.provenance import hardware
 class Idea:
     """A way to use the device: a setting of this process, or a number of processes."""
 
+    name: str
     setting: Callable[[], AbstractContextManager[Any]] = nullcontext
     processes: int = 1
     needs_gpu: bool = True
@@ -74,12 +75,14 @@ def tf32() -> Iterator[None]:
 
 
 IDEAS: Registry[Idea] = Registry("idea")
-IDEAS.add("baseline", Idea(needs_gpu=False))
-IDEAS.add("channels_last", Idea(lambda: mock.patch.object(Subject, "memory_format", torch.channels_last)))
-IDEAS.add("cudnn.benchmark", Idea(cudnn_benchmark))
-IDEAS.add("processes=2", Idea(processes=2, needs_gpu=False))
-IDEAS.add("processes=4", Idea(processes=4))
-IDEAS.add("processes=8", Idea(processes=8))
+IDEAS.register(Idea("baseline", needs_gpu=False))
+IDEAS.register(
+    Idea("channels_last", lambda: mock.patch.object(Subject, "memory_format", torch.channels_last))
+)
+IDEAS.register(Idea("cudnn.benchmark", cudnn_benchmark))
+IDEAS.register(Idea("processes=2", processes=2, needs_gpu=False))
+IDEAS.register(Idea("processes=4", processes=4))
+IDEAS.register(Idea("processes=8", processes=8))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What comes from outside: objects named as `module:name` or `file.py:name`, and entry points."""
+"""What comes from outside: objects named as `module:name` or `file.py:name`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import difflib
 import hashlib
 import importlib
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -88,21 +87,3 @@ def _shape(node: Any) -> Any:
 
 def _is_text(node: Any) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def load_entry_points(group: str) -> None:
-    """Import what installed packages name in the entry point group `group`, by name.
-
-    Raises
-    ------
-    FusionError
-        For one that cannot be imported: what it registers would silently be missing.
-    """
-    for entry in sorted(entry_points(group=group)):
-        try:
-            entry.load()
-        except Exception as error:  # another's module may raise anything
-            raise FusionError(
-                f"entry point '{entry.name} = {entry.value}' of the group {group} cannot be loaded "
-                f"({type(error).__name__}: {error}); repair or uninstall the package that has it"
-            ) from error

@@ -14,7 +14,7 @@ from fusion.registry import Registry
 
 T = TypeVar("T", str, int)
 
-BENCHMARKS: Registry[type[Benchmark]] = Registry("benchmark")
+BENCHMARKS: Registry[type[Benchmark]] = Registry("benchmark", "fusion.benchmarks")
 
 
 class Benchmark(ABC):
@@ -41,7 +41,7 @@ class Benchmark(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    citation: ClassVar[str]
+    source: ClassVar[str]
     space: str | None = None
     datasets: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class Benchmark(ABC):
         """Return everything known without its files, as JSON values."""
         return {
             "summary": cls.summary,
-            "source": cls.citation,
+            "source": cls.source,
             "space": cls.space,
             "datasets": list(cls.datasets),
             "splits": list(cls.splits),

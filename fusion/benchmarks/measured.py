@@ -13,7 +13,7 @@ from fusion.training.measure import KEYS, accuracies
 from fusion.training.recipe import Recipe
 
 
-@BENCHMARKS.register("measured")
+@BENCHMARKS.register
 class Measured(Benchmark):
     """What `fusion measure --out path` trained: any space and images, one recipe.
 
@@ -23,7 +23,7 @@ class Measured(Benchmark):
 
     name = "measured"
     summary = "accuracies and training states that `fusion measure` trained: its folder"
-    citation = "yours, in the spirit of the Darts-training-bench of DAS, arXiv:2212.12132"
+    source = "yours, in the spirit of the Darts-training-bench of DAS, arXiv:2212.12132"
     splits = ("test",)
 
     def __init__(self, path: Path | str) -> None:
@@ -51,13 +51,13 @@ class Measured(Benchmark):
         )
 
 
-@BENCHMARKS.register("digits-tss")
+@BENCHMARKS.register
 class DigitsTss(Measured):
     """The bundled benchmark, all networks of NAS-Bench-201 on digits; see data/digits-tss/README.md."""
 
     name = "digits-tss"
     summary = "bundled: NAS-Bench-201 cells trained on scikit-learn's digits, 8 seeds each"
-    citation = "this project; see data/digits-tss/README.md"
+    source = "this project; see data/digits-tss/README.md"
     space = "nats-tss"
     datasets = ("digits",)
     epochs = (5,)

@@ -41,7 +41,7 @@ class _Sums:
     trainings: int = 0
 
 
-@BENCHMARKS.register("nas-bench-101")
+@BENCHMARKS.register
 class NasBench101(Benchmark):
     """423,624 cells, each trained 3 times for each of 4 numbers of epochs.
 
@@ -52,7 +52,7 @@ class NasBench101(Benchmark):
 
     name = "nas-bench-101"
     summary = "cells of NAS-Bench-101: its TFRecord file, read without TensorFlow"
-    citation = "Ying et al., NAS-Bench-101, ICML 2019, arXiv:1902.09635"
+    source = "Ying et al., NAS-Bench-101, ICML 2019, arXiv:1902.09635"
     space = "nas-bench-101"
     datasets = ("cifar10",)
     splits = ("val", "test")

@@ -43,7 +43,7 @@ class NatsBench(Benchmark):
     `archs`, all are read whose results are there.
     """
 
-    citation = "Dong et al., NATS-Bench, TPAMI 2021, arXiv:2009.00437"
+    source = "Dong et al., NATS-Bench, TPAMI 2021, arXiv:2009.00437"
     datasets = ("cifar10", "cifar100", "ImageNet16-120")
     splits = ("test", "val")
     archive: ClassVar[str]
@@ -135,7 +135,7 @@ def _reason(error: Exception) -> str:
     return " ".join([type(error).__name__, *str(error).splitlines()[:1]])
 
 
-@BENCHMARKS.register("nats-tss")
+@BENCHMARKS.register
 class NatsTssArchive(NatsBench):
     """The topology space: 15,625 cells, each trained for 200 and for 12 epochs."""
 
@@ -148,7 +148,7 @@ class NatsTssArchive(NatsBench):
     mark = "|"
 
 
-@BENCHMARKS.register("nats-sss")
+@BENCHMARKS.register
 class NatsSssArchive(NatsBench):
     """The size space: 32,768 choices of five widths, each trained for 90, 12 and 1 epochs."""
 

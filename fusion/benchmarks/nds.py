@@ -19,7 +19,7 @@ _DOWNLOAD = (
 )
 
 
-@BENCHMARKS.register("nds")
+@BENCHMARKS.register
 class Nds(Benchmark):
     """Networks sampled from the design spaces of other papers, each trained by one recipe.
 
@@ -32,7 +32,7 @@ class Nds(Benchmark):
 
     name = "nds"
     summary = "design spaces (DARTS, ENAS, NASNet, PNAS, Amoeba, ResNeXt): a JSON file of NDS"
-    citation = (
+    source = (
         "Radosavovic et al., On Network Design Spaces for Visual Recognition, ICCV 2019, arXiv:1905.13214"
     )
     datasets: tuple[str, ...] = ("ImageNet", "cifar10")

@@ -220,7 +220,7 @@ def to_keys(accuracies: pd.Series[float], space: Space) -> pd.Series[float]:
     return accuracies.groupby(pd.Index(keys, name="key"), sort=False).mean()
 
 
-@BENCHMARKS.register("table")
+@BENCHMARKS.register
 class Table(Benchmark):
     """One column of a Parquet or CSV table; its unit is kept as it is.
 
@@ -233,7 +233,7 @@ class Table(Benchmark):
 
     name = "table"
     summary = "a Parquet or CSV table with a column of architectures and columns of accuracies"
-    citation = "yours"
+    source = "yours"
 
     def __init__(self, path: Path | str, column: str = "accuracy", arch_column: str = ARCH_COLUMN) -> None:
         super().__init__(path)

@@ -9,6 +9,9 @@ from typing import Any
 import fusion
 from fusion.storage.bundled import find
 
+# what `fusion list` lists; `fusion.cli.catalogue` knows how
+LISTED = ("spaces", "indicators", "probes", "models", "metrics", "benchmarks", "searches")
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line; the name of the command is in `command`."""
@@ -129,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, default=0)
 
     sub = command("list", "List what there is.")
-    sub.add_argument("what", choices=("spaces", "indicators", "models", "benchmarks"))
+    sub.add_argument("what", choices=LISTED)
     form = sub.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true")
     form.add_argument("--markdown", action="store_true", help="the page docs/indicators.md")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fusion.benchmarks import BENCHMARKS
+from fusion.evaluation.metrics import METRICS, Metric
 from fusion.extraction.planner import plan
 from fusion.indicators import INDICATORS, PRESETS, Indicator, select
 from fusion.probes import COSTS, PROBES
+from fusion.registry import Registry, about
 from fusion.regression import MODELS
-from fusion.spaces import SPACES
+from fusion.search import PROPOSERS
+from fusion.spaces import SPACES, Space
 
 # A family with more members is listed by the beginnings of their names instead of one by one.
 _FEW = 12
@@ -32,39 +35,48 @@ def family(name: str) -> str:
 
 
 def catalogue(what: str) -> list[dict[str, Any]]:
-    """Return one JSON row per registered thing; each has at least `name` and `summary`.
+    """Return one JSON row per registered thing, with at least `name`, `summary` and `source`.
 
     Parameters
     ----------
-    what : {"spaces", "indicators", "models", "benchmarks"}
+    what : str
+        One of `REGISTRIES`.
     """
-    if what == "indicators":
-        presets = {preset: select(preset) for preset in PRESETS}
-        return [
-            {
-                **INDICATORS[name].describe(),
-                "family": family(name),
-                "presets": [preset for preset in PRESETS if name in presets[preset]],
-            }
-            for name in INDICATORS
-        ]
-    if what == "models":
-        return [
-            {"name": name, "summary": MODELS[name].summary, "source": MODELS[name].source} for name in MODELS
-        ]
-    if what == "spaces":
-        spaces = [SPACES[name] for name in SPACES]
-        return [
-            {
-                "name": space.name,
-                "summary": space.summary,
-                "source": space.source,
-                "architectures": len(space()) if space.enumerable else None,
-                "settings": space().settings,
-            }
-            for space in spaces
-        ]
-    return [{"name": name, **BENCHMARKS[name].describe()} for name in BENCHMARKS]
+    extra = _EXTRA.get(what, lambda _: {})
+    rows = []
+    for item in REGISTRIES[what].values():
+        one = about(item)
+        rows.append({"name": one.name, "summary": one.summary, "source": one.source, **extra(item)})
+    return rows
+
+
+def _indicator(one: Indicator) -> dict[str, Any]:
+    presets = [preset for preset in PRESETS if one.name in select(preset)]
+    return {**one.describe(), "family": family(one.name), "presets": presets}
+
+
+def _space(space: type[Space]) -> dict[str, Any]:
+    made = space()
+    return {"architectures": len(made) if space.enumerable else None, "settings": made.settings}
+
+
+def _metric(one: Metric) -> dict[str, Any]:
+    return {"formula": one.formula, "higher_is_better": one.higher_is_better}
+
+
+# what `fusion list` can list
+REGISTRIES: dict[str, Registry[Any]] = {
+    registry.group.removeprefix("fusion."): registry
+    for registry in (SPACES, INDICATORS, PROBES, MODELS, METRICS, BENCHMARKS, PROPOSERS)
+}
+
+_EXTRA: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "spaces": _space,
+    "indicators": _indicator,
+    "probes": lambda probe: {"provides": probe.provides},
+    "metrics": _metric,
+    "benchmarks": lambda benchmark: benchmark.describe(),
+}
 
 
 def indicators_page() -> str:

@@ -1,4 +1,8 @@
-"""Predictions and measured accuracies -> metrics with intervals, figures and the report."""
+"""Predictions and measured accuracies -> metrics with intervals, figures and the report.
+
+Every module that an installed package names in the entry point group `fusion.metrics` is imported too, and
+registers its metrics.
+"""
 
 from fusion.evaluation.metrics import METRICS, Metric, split_half_reliability
 from fusion.evaluation.protocol import Evaluation, evaluate
@@ -16,3 +20,5 @@ __all__ = [
     "write_report",
     "write_transfer_report",
 ]
+
+METRICS.load_entry_points()

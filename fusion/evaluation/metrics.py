@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from fusion.errors import FusionError
+from fusion.registry import Registry, about
 
 Array = NDArray[np.float64]
 
@@ -177,37 +178,58 @@ class Metric:
 
     Attributes
     ----------
+    name : str
+        As in results.
     function : callable
         (measured, predicted) -> float, NaN when undefined.
     higher_is_better : bool
         False for errors and regrets.
     formula : str
         The definition in one line.
+    source : str
+        Where it is described; empty for what every textbook has.
     """
 
+    name: str
     function: Callable[[ArrayLike, ArrayLike], float]
     higher_is_better: bool
     formula: str
+    source: str = ""
+
+    @property
+    def summary(self) -> str:
+        """What it is, in one line: the first of the function's docstring."""
+        return about(self.function).summary
 
 
-METRICS: dict[str, Metric] = {
-    "plcc": Metric(plcc, True, "Pearson's linear correlation"),
-    "rmse": Metric(rmse, False, "sqrt(mean((measured - predicted)^2))"),
-    "srocc": Metric(srocc, True, "Spearman's rank correlation, mean ranks for ties"),
-    "krocc": Metric(krocc, True, "Kendall's rank correlation, tau-b"),
-    "ndcg": Metric(
+METRICS: Registry[Metric] = Registry("metric", "fusion.metrics")
+
+for _metric in (
+    Metric("plcc", plcc, True, "Pearson's linear correlation"),
+    Metric("rmse", rmse, False, "sqrt(mean((measured - predicted)^2))"),
+    Metric("srocc", srocc, True, "Spearman's rank correlation, mean ranks for ties"),
+    Metric("krocc", krocc, True, "Kendall's rank correlation, tau-b"),
+    Metric(
+        "ndcg",
         ndcg,
         True,
         "sum(gain / log2(1 + position)) / its maximum, gain = 2^relevance - 1, relevance = 0 (worst rank) to "
         f"{MAX_RELEVANCE} (best)",
     ),
-    f"precision_at_{K}": Metric(
-        partial(precision_at_k, k=K), True, f"share of the {K} highest predicted among the {K} best measured"
+    Metric(
+        f"precision_at_{K}",
+        partial(precision_at_k, k=K),
+        True,
+        f"share of the {K} highest predicted among the {K} best measured",
     ),
-    f"regret_at_{K}": Metric(
-        partial(regret_at_k, k=K), False, f"best measured - best measured among the {K} highest predicted"
+    Metric(
+        f"regret_at_{K}",
+        partial(regret_at_k, k=K),
+        False,
+        f"best measured - best measured among the {K} highest predicted",
     ),
-}
+):
+    METRICS.register(_metric)
 
 
 def split_half_reliability(scores: ArrayLike, draws: int = 200) -> float:

@@ -10,11 +10,10 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from fusion.indicators.base import INDICATORS, PRESETS, Indicator, indicator, select
-from fusion.plugins import load_entry_points
 
 __all__ = ["INDICATORS", "PRESETS", "Indicator", "indicator", "select"]
 
 for _module in sorted(module.name for module in iter_modules(__path__)):
     import_module(f"{__name__}.{_module}")
 
-load_entry_points(__name__)
+INDICATORS.load_entry_points()

@@ -79,7 +79,7 @@ class Indicator:
         }
 
 
-INDICATORS: Registry[Indicator] = Registry("indicator")
+INDICATORS: Registry[Indicator] = Registry("indicator", "fusion.indicators")
 
 # Preset -> the highest cost class in it; and the four of the Fusion Indicator.
 _BY_COST = {"structure": "structure", "fast": "backward", "standard": "passes", "full": "many"}
@@ -105,11 +105,10 @@ def indicator(
         cost = max((provider(name).provides[name] for name in needs), key=COSTS.index)
         name = function.__name__
         summary = (function.__doc__ or "").strip().splitlines()[0]
-        INDICATORS.add(
-            name,
+        INDICATORS.register(
             Indicator(
                 name, summary, formula, source, higher_is_better, assumes, needs, cost, version, function
-            ),
+            )
         )
         return function
 

@@ -1,7 +1,7 @@
 """One network and one batch to named observations; one file per kind of pass.
 
-Every module in this folder is imported, in alphabetical order, and registers its probes; passes are made in
-that order.
+Every module in this folder is imported, in alphabetical order, and registers its probes; then every module
+that an installed package names in the entry point group `fusion.probes`. Passes are made in that order.
 """
 
 from __future__ import annotations
@@ -15,3 +15,5 @@ __all__ = ["COSTS", "PROBES", "Observations", "Probe", "Subject", "Undefined"]
 
 for _module in sorted(module.name for module in iter_modules(__path__)):
     import_module(f"{__name__}.{_module}")
+
+PROBES.load_entry_points()

@@ -100,7 +100,7 @@ class Probe:
 # No pass over the batch; one forward; one backward more; a few passes; more than a few.
 COSTS = ("structure", "forward", "backward", "passes", "many")
 
-PROBES: Registry[Probe] = Registry("probe")
+PROBES: Registry[Probe] = Registry("probe", "fusion.probes")
 
 
 def probe(**provides: str) -> Callable[[Callable[[Subject, frozenset[str]], Observations]], Probe]:
@@ -125,7 +125,7 @@ def probe(**provides: str) -> Callable[[Callable[[Subject, frozenset[str]], Obse
             if shared := PROBES[other].provides.keys() & provides.keys():
                 raise ValueError(f"probe {name}: {', '.join(shared)} comes from probe {other} already")
         summary = (function.__doc__ or "").strip().splitlines()[0]
-        return PROBES.add(name, Probe(name, summary, provides, function))
+        return PROBES.register(Probe(name, summary, provides, function))
 
     return decorate
 

@@ -1,11 +1,10 @@
 """Indicator table and accuracies to a fusion model: scikit-learn estimators.
 
-Every module that an installed package names in the entry point group `fusion.regression` is imported
+Every module that an installed package names in the entry point group `fusion.models` is imported
 too, and registers its models.
 """
 
-from fusion.plugins import load_entry_points
-from fusion.regression.base import MODELS, FusionModel, ModelInfo, ModelState, make_model
+from fusion.regression.base import MODELS, FusionModel, ModelState, make_model
 from fusion.regression.lightgbm_model import LightGBM
 from fusion.regression.saving import FORMAT, SavedModel, load_model, save_model
 from fusion.regression.subset import OnIndicators
@@ -18,7 +17,6 @@ __all__ = [
     "FusionModel",
     "IndicatorTransform",
     "LightGBM",
-    "ModelInfo",
     "ModelState",
     "OnIndicators",
     "SavedModel",
@@ -28,4 +26,4 @@ __all__ = [
     "save_model",
 ]
 
-load_entry_points(__name__)
+MODELS.load_entry_points()

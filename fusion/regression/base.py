@@ -44,6 +44,12 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     `save_model` and `load_model` then work.
     """
 
+    name: ClassVar[str]
+    """By which it is made, and named in saved models."""
+    summary: ClassVar[str]
+    """What it is, in one line."""
+    source: ClassVar[str]
+    """Where it is described."""
     uses_pool: ClassVar[bool]
     """Whether `fit` learns from `pool`, an unlabelled indicator table of the space."""
 
@@ -104,17 +110,7 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         self.transformer_ = IndicatorTransform(kind).fit(reference).orient(values, y)
 
 
-@dataclass(frozen=True)
-class ModelInfo:
-    """A registered model: what it is and where it comes from."""
-
-    name: str
-    estimator: type[FusionModel]
-    summary: str
-    source: str
-
-
-MODELS: Registry[ModelInfo] = Registry("model")
+MODELS: Registry[type[FusionModel]] = Registry("model", "fusion.models")
 
 
 def make_model(name: str, **params: Any) -> FusionModel:
@@ -125,7 +121,7 @@ def make_model(name: str, **params: Any) -> FusionModel:
     FusionError
         When there is no such model or it has no such setting.
     """
-    estimator = MODELS[name].estimator
+    estimator = MODELS[name]
     known = [*inspect.signature(estimator).parameters]
     for param in params:
         if param not in known:

@@ -24,6 +24,7 @@ class Column(ABC):
     All arrays here are one-dimensional and hold finite numbers: the caller takes out missing values.
     """
 
+    name: ClassVar[str]
     symbol: ClassVar[str]
     """How the transformed indicator x is written in an equation: symbol(x), or x where it is empty."""
     meaning: ClassVar[str]
@@ -58,7 +59,7 @@ class Column(ABC):
         )
 
 
-@COLUMNS.register("quantile")
+@COLUMNS.register
 @dataclass(frozen=True, eq=False)
 class Quantile(Column):
     """Gaussian score of the rank: Phi^-1(F(x)), with F the reference's mid-rank distribution function.
@@ -71,6 +72,7 @@ class Quantile(Column):
     values: Array
     counts: npt.NDArray[np.int64]
 
+    name = "quantile"
     symbol = "q"
     meaning = "q(x): the Gaussian score of x's rank among"
 
@@ -101,7 +103,7 @@ def _centre_and_gain(values: Array) -> tuple[float, float]:
     return float(values.mean()), 1 / spread if spread > 0 else 0.0
 
 
-@COLUMNS.register("signed_log")
+@COLUMNS.register
 @dataclass(frozen=True, eq=False)
 class SignedLog(Column):
     """sign(x) log(1 + |x| / s), standardised; s is the reference's median |x|, or 1 where that is 0."""
@@ -110,6 +112,7 @@ class SignedLog(Column):
     centre: float
     gain: float
 
+    name = "signed_log"
     symbol = "s"
     meaning = "s(x): sign(x) log(1 + |x| / median|x|), standardised over"
 
@@ -130,7 +133,7 @@ class SignedLog(Column):
         return (self._log(values, self.scale) - self.centre) * self.gain
 
 
-@COLUMNS.register("standard")
+@COLUMNS.register
 @dataclass(frozen=True, eq=False)
 class Standard(Column):
     """(x - mean) / standard deviation of the reference (divisor n)."""
@@ -139,6 +142,7 @@ class Standard(Column):
     centre: float
     gain: float
 
+    name = "standard"
     symbol = "z"
     meaning = "z(x): x less its mean, over its standard deviation, of"
 
@@ -152,13 +156,14 @@ class Standard(Column):
         return (values / self.scale - self.centre) * self.gain
 
 
-@COLUMNS.register("none")
+@COLUMNS.register
 @dataclass(frozen=True, eq=False)
 class Raw(Column):
     """The values as they are; a missing one becomes the reference's mean."""
 
     mean: float
 
+    name = "none"
     symbol = ""
     meaning = "x: where it is missing, its mean over"
     flags_missing = False

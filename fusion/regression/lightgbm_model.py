@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fusion.errors import FusionError
-from fusion.regression.base import MODELS, FusionModel, ModelInfo, ModelState
+from fusion.regression.base import MODELS, FusionModel, ModelState
 from fusion.regression.columns import Array
 from fusion.regression.target import learn_target, levels_from_state, to_accuracies
 from fusion.regression.transform import IndicatorTransform
@@ -28,6 +28,7 @@ def _lightgbm() -> Any:
     return lightgbm
 
 
+@MODELS.register
 class LightGBM(FusionModel):
     """The mean of a few LightGBM regressions that differ in their random seed.
 
@@ -85,6 +86,9 @@ class LightGBM(FusionModel):
     size. With 16 rows a ridge regression had the higher Kendall's tau, and these trees the lower RMSE.
     """
 
+    name = "lightgbm"
+    summary = "gradient-boosted trees with linear leaves on the indicators' ranks, averaged over seeds"
+    source = "Ke et al., LightGBM, NeurIPS 2017"
     uses_pool = True
 
     def __init__(
@@ -203,14 +207,3 @@ class LightGBM(FusionModel):
         self.reference_ = state.values["reference"]
         self.transformer_ = IndicatorTransform("quantile").restore(state.values["transformer"])
         self.n_features_in_ = self.transformer_.n_features_in_
-
-
-MODELS.add(
-    "lightgbm",
-    ModelInfo(
-        "lightgbm",
-        LightGBM,
-        "gradient-boosted trees with linear leaves on the indicators' ranks, averaged over seeds",
-        "Ke et al., LightGBM, NeurIPS 2017",
-    ),
-)

@@ -183,7 +183,7 @@ def _unfitted(file: Path, name: str, params: dict[str, Any]) -> FusionModel:
 
 def _registered_name(model: FusionModel) -> str:
     for name in MODELS:
-        if MODELS[name].estimator is type(model):
+        if MODELS[name] is type(model):
             return name
     raise FusionError(f"{type(model).__name__} cannot be saved: register it in MODELS")
 

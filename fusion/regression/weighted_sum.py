@@ -7,7 +7,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from fusion.errors import FusionError
-from fusion.regression.base import MODELS, FusionModel, ModelInfo, ModelState
+from fusion.regression.base import MODELS, FusionModel, ModelState
 from fusion.regression.columns import COLUMNS, Array
 from fusion.regression.target import learn_target, levels_from_state, to_accuracies
 from fusion.regression.transform import IndicatorTransform
@@ -51,6 +51,7 @@ def _least_squares(deviations: Array, target: Array, penalties: tuple[float, ...
     return weights, chosen
 
 
+@MODELS.register
 class WeightedSum(FusionModel):
     """Score = intercept + sum of weight times transformed indicator; the accuracy is a function of it.
 
@@ -102,6 +103,9 @@ class WeightedSum(FusionModel):
     accuracy = 50 + 2 params
     """
 
+    name = "weighted_sum"
+    summary = "weighted sum of the transformed indicators, weights by least squares"
+    source = "Tran, Ali, Bae, IEEE Access 9, 2021, doi 10.1109/ACCESS.2021.3115911"
     uses_pool = True
 
     def __init__(
@@ -214,14 +218,3 @@ class WeightedSum(FusionModel):
         self.reference_ = values["reference"]
         self.transformer_ = IndicatorTransform(self.transformation).restore(values["transformer"])
         self.n_features_in_ = self.transformer_.n_features_in_
-
-
-MODELS.add(
-    "weighted_sum",
-    ModelInfo(
-        "weighted_sum",
-        WeightedSum,
-        "weighted sum of the transformed indicators, weights by least squares",
-        "Tran, Ali, Bae, IEEE Access 9, 2021, doi 10.1109/ACCESS.2021.3115911",
-    ),
-)

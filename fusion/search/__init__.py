@@ -3,11 +3,13 @@
 from fusion.search.base import Indicators, Measure, SearchResult
 from fusion.search.compare import compare
 from fusion.search.predictor_search import predictor_search
+from fusion.search.proposers import PROPOSERS
 from fusion.search.random_search import random_search
 from fusion.search.results import Comparison, SearchMethod, SearchSettings
 from fusion.search.verb import search
 
 __all__ = [
+    "PROPOSERS",
     "Comparison",
     "Indicators",
     "Measure",
@@ -19,3 +21,5 @@ __all__ = [
     "random_search",
     "search",
 ]
+
+PROPOSERS.load_entry_points()

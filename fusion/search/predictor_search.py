@@ -12,7 +12,7 @@ import pandas as pd
 
 from fusion.errors import FusionError
 from fusion.search.base import Indicators, Measure, Measurements, SearchResult, random_keys
-from fusion.search.proposers import PROPOSERS, ProposerName
+from fusion.search.proposers import PROPOSERS
 from fusion.search.results import SearchSettings
 from fusion.seeding import derive_seed
 from fusion.spaces.base import Space
@@ -67,7 +67,7 @@ def predictor_search(
     indicators: Indicators,
     make_model: Callable[[], Estimator],
     settings: SearchSettings,
-    proposer: ProposerName,
+    proposer: str,
     *,
     seed: int,
 ) -> SearchResult:
@@ -103,8 +103,7 @@ def predictor_search(
         When a number is out of range, a key has no accuracy or no indicators, or the model cannot
         be fitted.
     """
-    if proposer not in PROPOSERS:
-        raise FusionError(f"search: unknown proposer {proposer!r}; known: {', '.join(PROPOSERS)}")
+    propose = PROPOSERS[proposer]
     budget, initial, rounds = settings.budget, settings.initial, settings.rounds
     measurements = Measurements(measure, budget)
     if not 1 <= initial <= budget or rounds < 1:
@@ -126,9 +125,8 @@ def predictor_search(
             break
         model = _fit(make_model(), indicators, measurements.accuracies)
         score = partial(_score, model=model, indicators=indicators)
-        proposals = PROPOSERS[proposer](
-            space, measurements.accuracies, score, settings.candidates, derive_seed("proposals", seed, done)
-        )
+        proposal_seed = derive_seed("proposals", seed, done)
+        proposals = propose(space, measurements.accuracies, score, settings.candidates, proposal_seed)
         # sorted is stable: of equal predictions the first proposed comes first
         for key in sorted(proposals, key=proposals.__getitem__, reverse=True)[:share]:
             measurements.add(key)

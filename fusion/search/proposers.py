@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
+from fusion.registry import Registry
 from fusion.search.base import random_keys
 from fusion.seeding import derive_seed
 from fusion.spaces.base import Space
-
-ProposerName: TypeAlias = Literal["random", "evolution"]
 
 Score: TypeAlias = Callable[[Sequence[str]], list[float]]
 """The predicted accuracies of keys; minus infinity where there is no prediction."""
 
 Proposer: TypeAlias = Callable[[Space, Mapping[str, float], Score, int, int], dict[str, float]]
+
+PROPOSERS: Registry[Proposer] = Registry("proposer", "fusion.searches")
 
 # Population and tournament as in Real et al.
 POPULATION = 100
@@ -30,10 +31,11 @@ BROOD = 20
 PATIENCE = 20
 
 
-def propose_random(
+@PROPOSERS.register
+def random(
     space: Space, measured: Mapping[str, float], score: Score, candidates: int, seed: int
 ) -> dict[str, float]:
-    """Return up to `candidates` random unmeasured keys and their predicted accuracies.
+    """Draw unmeasured architectures at random; return up to `candidates` keys with predicted accuracies.
 
     Parameters
     ----------
@@ -52,10 +54,11 @@ def propose_random(
     return dict(zip(keys, score(keys), strict=True))
 
 
-def propose_evolution(
+@PROPOSERS.register
+def evolution(
     space: Space, measured: Mapping[str, float], score: Score, candidates: int, seed: int
 ) -> dict[str, float]:
-    """Return up to `candidates` unmeasured keys from regularised evolution on predicted accuracy.
+    """Evolve unmeasured architectures on predicted accuracy; return up to `candidates` keys with it.
 
     The population is a queue, at the start of the best measured and of random architectures. The
     best predicted of a random tournament is mutated, the child joins the queue, and the oldest
@@ -68,13 +71,13 @@ def propose_evolution(
     Parameters
     ----------
     space, measured, score, candidates, seed
-        As for `propose_random`.
+        As for `random`.
     """
     rng = np.random.default_rng(seed)
     elite = sorted(measured, key=measured.__getitem__, reverse=True)[: POPULATION // 2]
     # at least half of the proposals are left to evolution
     newcomers = min(POPULATION - len(elite), max(1, candidates // 2))
-    found = propose_random(space, measured, score, newcomers, derive_seed("newcomers", seed))
+    found = random(space, measured, score, newcomers, derive_seed("newcomers", seed))
     predicted = found | dict(zip(elite, score(elite), strict=True))
     # the oldest is on the left: the best measured stay longest
     population = deque([*found, *elite])
@@ -89,9 +92,7 @@ def propose_evolution(
         population.extend(brood)
         while len(population) > POPULATION:
             population.popleft()
-    rest = propose_random(
-        space, {**measured, **found}, score, candidates - len(found), derive_seed("rest", seed)
-    )
+    rest = random(space, {**measured, **found}, score, candidates - len(found), derive_seed("rest", seed))
     return found | rest
 
 
@@ -102,6 +103,3 @@ def _child(
     size = min(TOURNAMENT, len(population))
     entrants = [population[i] for i in rng.choice(len(population), size, replace=False)]
     return space.canonical(space.mutate(max(entrants, key=predicted.__getitem__), rng))
-
-
-PROPOSERS: dict[ProposerName, Proposer] = {"random": propose_random, "evolution": propose_evolution}

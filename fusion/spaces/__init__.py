@@ -5,10 +5,9 @@ registers its spaces.
 """
 
 # each registers its spaces
-from fusion.plugins import load_entry_points
 from fusion.spaces import darts, nas_bench_101, nats_sss, nats_tss, nds_cells, nds_resnext  # noqa: F401
 from fusion.spaces.base import SPACES, Space, make_space, restore_space
 
 __all__ = ["SPACES", "Space", "make_space", "restore_space"]
 
-load_entry_points(__name__)
+SPACES.load_entry_points()

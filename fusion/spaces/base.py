@@ -16,7 +16,7 @@ from fusion.plugins import code_digest, load_object
 from fusion.registry import Registry
 from fusion.spaces.graph import CellGraph
 
-SPACES: Registry[type[Space]] = Registry("space")
+SPACES: Registry[type[Space]] = Registry("space", "fusion.spaces")
 
 
 class Space(ABC):

@@ -101,7 +101,7 @@ def _spell(cell: Cell) -> str:
     return "+".join(nodes) + ">" + "".join(map(str, cell.concat))
 
 
-@SPACES.register("darts")
+@SPACES.register
 class Darts(Space):
     """The DARTS space, `none` and nodes that read the same node twice included; too large to list.
 

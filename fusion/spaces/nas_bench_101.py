@@ -184,7 +184,7 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-@SPACES.register("nas-bench-101")
+@SPACES.register
 class NasBench101(Space):
     """NAS-Bench-101: 423,624 cells of up to 7 vertices and 9 edges with 3 operations.
 

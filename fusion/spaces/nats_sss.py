@@ -101,7 +101,7 @@ class SizeNetwork(nn.Module):
         return logits
 
 
-@SPACES.register("nats-sss")
+@SPACES.register
 class NatsSss(Space):
     """NATS-Bench size space: 32,768 architectures, all different networks.
 

@@ -171,7 +171,7 @@ def _official_order() -> tuple[str, ...]:
     return tuple(to_string(cell) for cell in cells)
 
 
-@SPACES.register("nats-tss")
+@SPACES.register
 class NatsTss(Space):
     """NATS-Bench topology space: 15,625 strings, 5,260 different networks.
 

@@ -180,7 +180,7 @@ class NdsCells(Space):
         )
 
 
-@SPACES.register("nds-darts")
+@SPACES.register
 class NdsDarts(NdsCells):
     """DARTS of NDS: 4 nodes, 8 operations, all nodes concatenated."""
 
@@ -189,7 +189,7 @@ class NdsDarts(NdsCells):
     rules = CellRules(darts.OPERATIONS, nodes=4, concat="all")
 
 
-@SPACES.register("nds-enas")
+@SPACES.register
 class NdsEnas(NdsCells):
     """ENAS of NDS: 5 nodes, 5 operations, nodes that nothing reads concatenated."""
 
@@ -202,7 +202,7 @@ class NdsEnas(NdsCells):
     )
 
 
-@SPACES.register("nds-nasnet")
+@SPACES.register
 class NdsNasNet(NdsCells):
     """NASNet of NDS: 5 nodes, 13 operations, nodes that nothing reads concatenated."""
 
@@ -219,7 +219,7 @@ class NdsNasNet(NdsCells):
     )
 
 
-@SPACES.register("nds-pnas")
+@SPACES.register
 class NdsPnas(NdsCells):
     """PNAS of NDS: 5 nodes, 8 operations, all nodes concatenated."""
 
@@ -235,7 +235,7 @@ class NdsPnas(NdsCells):
     )
 
 
-@SPACES.register("nds-amoeba")
+@SPACES.register
 class NdsAmoeba(NdsCells):
     """Amoeba of NDS: 5 nodes, 8 operations, nodes that nothing reads concatenated."""
 

@@ -241,7 +241,7 @@ class NdsResNeXt(Space):
         return type(self)(shrink=int(min(self.choices["ws"])), stem_stride=1)
 
 
-@SPACES.register("nds-resnext-a")
+@SPACES.register
 class NdsResNeXtA(NdsResNeXt):
     """ResNeXt-A: 11,390,625 architectures, of 16 to 256 channels in up to 4 groups."""
 
@@ -255,7 +255,7 @@ class NdsResNeXtA(NdsResNeXt):
     }
 
 
-@SPACES.register("nds-resnext-b")
+@SPACES.register
 class NdsResNeXtB(NdsResNeXt):
     """ResNeXt-B: 52,734,375 architectures, of 64 to 1,024 channels in up to 16 groups."""
 

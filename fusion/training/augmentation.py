@@ -40,14 +40,14 @@ def _between(uniform: Tensor, count: int) -> Tensor:
     return (uniform * count).long()
 
 
-@AUGMENTATIONS.register("flip")
+@AUGMENTATIONS.register
 def flip(x: Tensor, uniform: Tensor) -> Tensor:
     """Mirror left and right with probability one half."""
     mirrored = uniform[..., 0] < 0.5
     return torch.where(mirrored[:, :, None, None, None], x.flip(-1), x)
 
 
-@AUGMENTATIONS.register("crop")
+@AUGMENTATIONS.register
 def crop(x: Tensor, uniform: Tensor) -> Tensor:
     """Pad by an eighth of the shorter side (4 of 32 pixels), at least 1, and cut the size out at random.
 
@@ -65,7 +65,7 @@ def crop(x: Tensor, uniform: Tensor) -> Tensor:
     return padded[image, seed, :, rows, columns].movedim(-1, 2)
 
 
-@AUGMENTATIONS.register("cutout")
+@AUGMENTATIONS.register
 def cutout(x: Tensor, uniform: Tensor) -> Tensor:
     """Set a window of half the sides (16 of 32 pixels) around a random pixel to 0, the mean colour.
 

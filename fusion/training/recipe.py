@@ -23,26 +23,26 @@ SCHEDULES: Registry[Callable[[int, int], float]] = Registry("schedule")
 OPTIMISERS: Registry[Callable[[Iterable[Tensor], Recipe], torch.optim.Optimizer]] = Registry("optimiser")
 
 
-@SCHEDULES.register("cosine")
-def _cosine(step: int, steps: int) -> float:
+@SCHEDULES.register
+def cosine(step: int, steps: int) -> float:
     """Fall from 1 to 0 along half a cosine."""
     return 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-@SCHEDULES.register("constant")
-def _constant(step: int, steps: int) -> float:
+@SCHEDULES.register
+def constant(step: int, steps: int) -> float:
     """Stay at 1."""
     return 1.0
 
 
-@SCHEDULES.register("step")
-def _step(step: int, steps: int) -> float:
+@SCHEDULES.register
+def step(step: int, steps: int) -> float:
     """A tenth from half the steps on, a hundredth from three quarters on (He et al., arXiv:1512.03385)."""
     return float(0.1 ** ((2 * step >= steps) + (4 * step >= 3 * steps)))
 
 
-@OPTIMISERS.register("sgd")
-def _sgd(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
+@OPTIMISERS.register
+def sgd(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
     """Gradient descent with momentum."""
     return torch.optim.SGD(
         parameters,
@@ -54,8 +54,8 @@ def _sgd(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
     )
 
 
-@OPTIMISERS.register("adamw")
-def _adamw(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
+@OPTIMISERS.register
+def adamw(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
     """Adam with decoupled weight decay (arXiv:1711.05101) and torch's betas, .9 and .999."""
     return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, foreach=True)
 

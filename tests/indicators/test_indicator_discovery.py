@@ -35,7 +35,7 @@ def test_an_installed_package_registers_its_indicators(tmp_path, monkeypatch):
         "def theirs(parameter_count):\n    'Of another package.'\n    return parameter_count\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("fusion.plugins.entry_points", lambda group: [entry("their_module")])
+    monkeypatch.setattr("fusion.registry.entry_points", lambda group: [entry("their_module")])
     try:
         importlib.reload(fusion.indicators)
         assert INDICATORS["theirs"].function.__module__ == "their_module"
@@ -46,7 +46,7 @@ def test_an_installed_package_registers_its_indicators(tmp_path, monkeypatch):
 
 
 def test_an_installed_package_that_does_not_load_is_named(monkeypatch):
-    monkeypatch.setattr("fusion.plugins.entry_points", lambda group: [entry("no_such_module")])
+    monkeypatch.setattr("fusion.registry.entry_points", lambda group: [entry("no_such_module")])
     with pytest.raises(FusionError, match=r"'theirs = no_such_module'.*ModuleNotFoundError.*uninstall"):
         importlib.reload(fusion.indicators)
 

@@ -89,7 +89,7 @@ class TestEveryModel:
         # architectures 0..9 are labelled; among them column "a" is constant, in the pool it is not
         table.iloc[:10, 0] = 1.0
         y = np.arange(10.0)
-        assert MODELS[name].estimator.uses_pool
+        assert MODELS[name].uses_pool
         with_pool = self.model(name).fit(table[:10], y, pool=table)
         without = self.model(name).fit(table[:10], y)
         assert (with_pool.reference_, without.reference_) == ("pool", "training")

@@ -14,7 +14,6 @@ from fusion.regression import (
     FORMAT,
     MODELS,
     FusionModel,
-    ModelInfo,
     ModelState,
     WeightedSum,
     load_model,
@@ -232,7 +231,7 @@ def test_a_new_model_needs_only_its_methods_and_a_registration(tmp_path, monkeyp
             self.mean_ = float(state.files["mean.txt"])
             self.n_features_in_ = state.values["columns"]
 
-    monkeypatch.setitem(MODELS._items, "mean", ModelInfo("mean", Mean, "the mean", "none"))
+    monkeypatch.setitem(MODELS._items, "mean", Mean)
     table = wide_table(0, 20)
     save_model(tmp_path, Mean().fit(table, np.arange(20.0)), features=NAMES, metadata={})
     loaded = load_model(tmp_path)

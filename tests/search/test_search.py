@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression
 from fusion.errors import FusionError
 from fusion.search import Comparison, SearchResult, SearchSettings, compare, predictor_search, random_search
 from fusion.search.base import Measurements, random_keys
-from fusion.search.proposers import propose_evolution, propose_random
+from fusion.search.proposers import PROPOSERS
 from fusion.spaces.base import Space
 
 
@@ -89,7 +89,7 @@ def search(
     return predictor_search(space, measure, table, make_model, SearchSettings(**numbers), proposer, seed=seed)
 
 
-PROPOSERS = pytest.mark.parametrize("proposer", ["random", "evolution"])
+each_proposer = pytest.mark.parametrize("proposer", ["random", "evolution"])
 
 plans = st.tuples(st.integers(1, 60), st.integers(1, 60), st.integers(1, 8), st.integers(0, 40)).map(
     lambda n: {
@@ -163,7 +163,7 @@ def test_random_keys_leave_out_what_they_are_told_to():
     assert set(random_keys(SPACE, 0, exclude={"0000", "4444"})) == KEYS - {"0000", "4444"}
 
 
-@PROPOSERS
+@each_proposer
 def test_predictor_search_beats_random_search_on_an_easy_landscape(proposer):
     found = [search(proposer, seed=seed).best_accuracy for seed in range(8)]
     chance = [random_search(SPACE, accuracy, budget=30, seed=seed).best_accuracy for seed in range(8)]
@@ -181,7 +181,7 @@ def test_evolution_finds_the_optimum_that_few_random_candidates_miss():
     assert found["evolution"] > OPTIMUM - 2
 
 
-@PROPOSERS
+@each_proposer
 def test_every_round_measures_the_best_predicted(proposer):
     """A model that is right orders each round's share from best to worst."""
     result = search(proposer, budget=26, initial=6, rounds=4, candidates=50)
@@ -208,14 +208,14 @@ def test_rounds_have_equal_shares_and_fresh_models():
         assert y == result.accuracies[: len(keys)]
 
 
-@PROPOSERS
+@each_proposer
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3.0])
 def test_predictions_that_tell_nothing(proposer, value):
     result = search(proposer, make_model=lambda: Constant(value))
     assert len(set(result.archs)) == 30
 
 
-@PROPOSERS
+@each_proposer
 def test_missing_predictions_rank_last(proposer):
     class Partial(LinearRegression):
         def predict(self, X):
@@ -225,7 +225,7 @@ def test_missing_predictions_rank_last(proposer):
     assert all(key[0] != "0" for key in result.archs[6:])
 
 
-@PROPOSERS
+@each_proposer
 def test_whole_space_is_measured_by_a_larger_budget(proposer):
     space = Digits(2)
     result = search(proposer, space, budget=100, initial=3, rounds=4, candidates=97)
@@ -233,7 +233,7 @@ def test_whole_space_is_measured_by_a_larger_budget(proposer):
     assert result.best_arch == "1111"
 
 
-@pytest.mark.parametrize("propose", [propose_random, propose_evolution])
+@pytest.mark.parametrize("propose", PROPOSERS.values())
 @given(st.integers(1, 400), st.integers(0, 100), st.integers(0, 2**32))
 @settings(max_examples=15, deadline=None)
 def test_proposals_are_unmeasured_keys_with_their_scores(propose, candidates, n, seed):
@@ -254,8 +254,8 @@ def test_evolution_moves_towards_high_predictions():
     def score(keys):
         return [float(sum(map(int, key))) for key in keys]
 
-    evolved = propose_evolution(SPACE, measured, score, 150, 0)
-    drawn = propose_random(SPACE, measured, score, 150, 0)
+    evolved = PROPOSERS["evolution"](SPACE, measured, score, 150, 0)
+    drawn = PROPOSERS["random"](SPACE, measured, score, 150, 0)
     assert np.mean(list(evolved.values())) > np.mean(list(drawn.values())) + 1
 
 

@@ -124,7 +124,7 @@ def test_a_table_is_not_added_to_after_the_class_changed(folder, capsys):
 
 
 REGISTERED = CODE.replace("import Space\n", "import SPACES, Space\n").replace(
-    "class Plain", '@SPACES.register("plain")\nclass Plain'
+    "class Plain", "@SPACES.register\nclass Plain"
 )
 
 

@@ -145,6 +145,7 @@ Wrong: TypeAlias = Iterator[str]
 class Property:
     """What is wrong with one architecture, and over which architectures to ask."""
 
+    name: str
     examine: Callable[[Sample, str], Wrong]
     over: Callable[[Sample], Sequence[str]]
 
@@ -158,7 +159,7 @@ def check_property(
     """Return a decorator that registers a property; `over` is what it is asked about."""
 
     def register(examine: Callable[[Sample, str], Wrong]) -> None:
-        PROPERTIES.add(name, Property(examine, over))
+        PROPERTIES.register(Property(name, examine, over))
 
     return register
 
