@@ -1,6 +1,7 @@
 """The house: every import points left, and no file outgrows a reader."""
 
 import ast
+import re
 from pathlib import Path
 
 import fusion
@@ -8,9 +9,9 @@ import fusion
 ROOT = Path(fusion.__file__).parent
 # From left to right; a folder may import from itself and from what stands before it.
 ORDER = [
-    *("errors", "registry", "seeding", "storage", "settings", "plugins", "work", "spaces", "images"),
-    *("training", "probes", "indicators", "tables", "extraction", "benchmarks", "regression", "evaluation"),
-    *("search", "pipeline", "cli"),
+    *("errors", "registry", "seeding", "callable_folder", "storage", "settings", "plugins", "work", "spaces"),
+    *("images", "training", "probes", "indicators", "tables", "extraction", "benchmarks", "regression"),
+    *("evaluation", "search", "pipeline", "face", "cli"),
 ]
 
 
@@ -36,6 +37,51 @@ def test_every_import_points_left():
             continue
         allowed = ORDER[: ORDER.index(part) + 1]
         wrong += [f"{path.relative_to(ROOT)} imports {name}" for name in imports(path) if name not in allowed]
+    assert wrong == []
+
+
+def calls(path: Path) -> set[str]:
+    """Return what a file calls: `open`, and the last names of methods and functions with what they are of."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            # a context on the device "meta" computes nothing, anywhere
+            found.add(ast.unparse(node.func) + ("(meta)" if ast.unparse(node).endswith("('meta')") else ""))
+    return found
+
+
+# what opens, lists or replaces files, by the last part of what is called
+FILES = {
+    *("open", "read_text", "read_bytes", "write_text", "write_bytes", "glob", "rglob", "iterdir", "mkdir"),
+    *("unlink", "rmtree", "listdir", "scandir", "rename", "ParquetFile", "write_table", "read_table"),
+    *("read_csv", "to_csv", "read_parquet", "to_parquet", "savez", "mmap", "copytree"),
+}
+# names that are of our own things, which have nothing to do with files or go through storage
+OURS = {"IndicatorTable.open", "PartStore.open", "Image.open"}
+
+
+def test_only_storage_opens_lists_and_replaces_files():
+    wrong = []
+    for path in ROOT.rglob("*.py"):
+        part = path.relative_to(ROOT).parts[0]
+        if part != "storage":
+            found = {name for name in calls(path) if name.split(".")[-1] in FILES and name not in OURS}
+            wrong += [f"{path.relative_to(ROOT)} calls {name}" for name in sorted(found)]
+    assert wrong == []
+
+
+WORK = re.compile(
+    r"^(Parallel|delayed|torch\.cuda\..*|torch\.set_num_threads|torch\.device|os\.(cpu_count|sched_getaffinity|fork)"
+    r"|subprocess\..*|multiprocessing\..*|Process|ProcessPoolExecutor|ThreadPoolExecutor)$"
+)
+
+
+def test_only_work_starts_processes_and_picks_devices():
+    wrong = []
+    for path in ROOT.rglob("*.py"):
+        if path.relative_to(ROOT).parts[0] != "work":
+            found = {name for name in calls(path) if WORK.match(name)}
+            wrong += [f"{path.relative_to(ROOT)} calls {name}" for name in sorted(found)]
     assert wrong == []
 
 

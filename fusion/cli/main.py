@@ -4,42 +4,75 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fusion.cli.arguments import parser
 from fusion.errors import FusionError
 from fusion.settings import read_settings
 
+if TYPE_CHECKING:
+    from fusion.evaluation import Method
+    from fusion.spaces import Space
+    from fusion.tables import IndicatorTable, Labelled
+    from fusion.work import Work
 
-def _space(args: argparse.Namespace) -> Any:
+
+def _told(lines: Iterable[str]) -> None:
+    """Print what a user should know beside the result, on standard error."""
+    for line in lines:
+        print(f"fusion: {line}", file=sys.stderr)
+
+
+def _space(args: argparse.Namespace) -> Space:
     from fusion.spaces import make_space
 
     return make_space(args.space, read_settings(args.space_set, "--space-set"))
 
 
-def _archs(text: str, space: Any) -> list[str]:
-    """Return the architectures named by `all`, `sample:N`, `sample:N:SEED`, or a file."""
-    from fusion.pipeline.config import Architectures
-    from fusion.pipeline.inputs import choose_architectures
+def _archs(args: argparse.Namespace, space: Space) -> list[str]:
+    from fusion.pipeline.choose import named_architectures
 
-    if text == "all":
-        return choose_architectures(space, Architectures())
-    if text.startswith("sample:"):
-        numbers = text.split(":")[1:]
-        if not all(number.isdigit() for number in numbers) or len(numbers) > 2:
-            raise FusionError(f"--archs {text}: expected sample:N or sample:N:SEED")
-        size, seed = (*(int(number) for number in numbers), 0)[:2]
-        return choose_architectures(space, Architectures(sample=size, seed=seed))
-    return choose_architectures(space, Architectures(file=text))
+    return named_architectures(space, args.archs, args.arch_column)
 
 
-def _workers(args: argparse.Namespace) -> int:
-    from fusion.work.devices import default_workers
+def _work(args: argparse.Namespace) -> Work:
+    from fusion.work import Work
 
-    return args.workers or default_workers()
+    return Work(args.device, args.workers)
+
+
+def _data(args: argparse.Namespace) -> list[Labelled]:
+    """Return each table with its accuracies."""
+    from fusion.pipeline.choose import load_accuracies
+    from fusion.pipeline.config import AccuracySettings
+    from fusion.tables import IndicatorTable, Labelled
+
+    tables, files, targets = args.indicators, args.accuracies, args.target
+    if len(tables) == 1 and len(files) + len(targets) > 2:
+        raise FusionError("one table takes one file of accuracies and one target")
+    if len(files) != len(tables) or len(targets) not in (1, len(tables)):
+        raise FusionError(
+            f"{len(tables)} tables, {len(files)} files of accuracies and {len(targets)} targets; "
+            "give one of each per table (a single target serves all)"
+        )
+    data = []
+    for path, file, target in zip(tables, files, targets * (len(tables) // len(targets)), strict=True):
+        table = IndicatorTable.open(path, args.space)
+        chosen = AccuracySettings(
+            table=str(file), column=target, arch_column=args.arch_column, lower_is_better=args.lower_is_better
+        )
+        data.append(Labelled.join(table, load_accuracies(chosen, table.space)))
+    return data
+
+
+def _one_or_all(data: list[Labelled]) -> Labelled | list[Labelled]:
+    return data[0] if len(data) == 1 else data
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -47,165 +80,168 @@ def _run(args: argparse.Namespace) -> None:
 
     pipeline = load_pipeline(args.pipeline, args.set)
     out = args.out or Path("out") / Path(args.pipeline).stem
-    summary = run_pipeline(pipeline, out)
-    print(f"Report: {out / 'report.html'}", *summary, sep="\n")
+    done = run_pipeline(pipeline, out, space=args.space)
+    print(*done.lines(), sep="\n")
 
 
 def _measure(args: argparse.Namespace) -> None:
-    from fusion.evaluation.metrics import split_half_reliability
     from fusion.images import load_images
-    from fusion.storage.files import write_parquet
-    from fusion.storage.parts import read_rows
-    from fusion.training.measure import KEYS, accuracies, measure
-    from fusion.training.recipe import load_recipe
-    from fusion.work.devices import pick_device
+    from fusion.training import load_recipe, measure
 
     space = _space(args)
-    measure(
-        space,
-        _archs(args.archs, space),
-        load_images(args.images),
-        load_recipe(args.recipe, read_settings(args.set, "--set")),
-        args.out,
-        workers=_workers(args),
-        device=pick_device(args.device),
+    recipe = load_recipe(args.recipe, read_settings(args.set, "--set"))
+    trained = measure(
+        space, _archs(args, space), load_images(args.images), recipe, args.out, work=_work(args)
     )
-    table = accuracies(read_rows(args.out, KEYS))  # with those of earlier calls
-    write_parquet(args.out / "accuracies.parquet", table)
-    seeds = table.filter(like="accuracy_seed_").to_numpy()
-    print(f"{len(table)} architectures, {seeds.shape[1]} seeds each: {args.out / 'accuracies.parquet'}")
-    if seeds.shape[1] > 1 and len(table) > 2:
-        reliability = split_half_reliability(seeds)
-        print(f"Split-half reliability (Spearman, Spearman-Brown corrected): {reliability:.3f}")
+    print(*trained.lines(), sep="\n")
 
 
 def _extract(args: argparse.Namespace) -> None:
-    from fusion.extraction.table import extract, undefined
+    from fusion.extraction import estimate, extract
     from fusion.images import load_images
     from fusion.indicators import select
-    from fusion.work.devices import pick_device
 
-    space = _space(args)
-    indicators = select(args.indicators)
-    archs = _archs(args.archs, space)
+    space, names, work = _space(args), select(args.indicators), _work(args)
+    archs = _archs(args, space)
+    batch = load_images(args.images).batch(args.batch_size, args.seed)
+    if args.estimate:
+        print(*estimate(space, archs, batch, names, repeats=args.repeats, work=work).lines(), sep="\n")
+        return
     table = extract(
-        space,
-        archs,
-        load_images(args.images).batch(args.batch_size, args.seed),
-        indicators,
-        args.out,
-        images=args.images,
-        repeats=args.repeats,
-        seed=args.seed,
-        device=pick_device(args.device),
-        workers=_workers(args),
+        space, archs, names, images=batch, out=args.out, repeats=args.repeats, seed=args.seed, work=work
     )
     print(
-        f"{len(archs)} architectures, {len(table)} different networks, "
-        f"{len(indicators)} indicators: {args.out}"
+        f"{len(archs)} architectures, {len(table.keys or ())} different networks, "
+        f"{len(names)} indicators: {args.out}"
     )
-    if n := len(undefined(args.out)):
+    if table.store.touched:
+        _tell_undefined(table, len(names))
+
+
+def _tell_undefined(table: IndicatorTable, asked: int) -> None:
+    if n := len(table.undefined()):
         print(f"{n} values are undefined; the column `status` says why")
+    reasons: dict[str, list[str]] = {}
+    for name, reason in table.empty().items():
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        print(f"no architecture has a value of {len(names)} indicators ({shown}): {reason}")
+    if sum(map(len, reasons.values())) == asked:
+        raise FusionError(f"{table.path}: no indicator has a value for any architecture; see the reasons above")
 
 
 def _fit(args: argparse.Namespace) -> None:
-    from fusion.pipeline.steps import fit_files
-    from fusion.pipeline.transfer import fit_group_files
+    from fusion.regression import fit
 
-    if len(args.indicators) > 1:
-        lines = fit_group_files(args.indicators, args.accuracies, args.target, args.model, args.out)
-    else:
-        lines = fit_files(*_one_table(args), args.model, args.out)
-    print(*lines, sep="\n")
-
-
-def _one_table(args: argparse.Namespace) -> tuple[Path, Path, str]:
-    if len(args.accuracies) > 1 or len(args.target) > 1:
-        raise FusionError("one table takes one file of accuracies and one target")
-    return args.indicators[0], args.accuracies[0], args.target[0]
+    data = _data(args)
+    predictor = fit(_one_or_all(data), args.model)
+    predictor.save(args.out)
+    groups = [f"{source.networks} of {source.group}" for source in predictor.sources if source.group]
+    learned = (
+        f"{min(source.networks for source in predictor.sources)} networks of each group (measured: "
+        f"{', '.join(groups)})"
+        if groups
+        else f"{predictor.architectures} architectures ({predictor.networks} different networks)"
+    )
+    print(f"{args.model} fitted on {learned}: {args.out}", *predictor.notes, sep="\n")
+    if groups:
+        print(f"it predicts the {predictor.target}")
+    if equation := predictor.equation():
+        print(equation)
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from fusion.pipeline.steps import predict_files
-    from fusion.work.devices import pick_device
+    from fusion.pipeline.choose import find_rows
+    from fusion.regression import Predictor
+    from fusion.storage.files import write_frame
+    from fusion.tables import IndicatorTable
 
-    written = predict_files(
-        args.model,
-        args.archs,
-        args.out,
-        indicators=args.indicators,
-        device=pick_device(args.device),
-        workers=_workers(args),
-        warn=lambda line: print(f"fusion: {line}", file=sys.stderr),
-    )
-    print(f"{written} architectures predicted: {args.out}")
+    predictor = Predictor.load(args.model, args.space)
+    table = None if args.indicators is None else IndicatorTable.open(args.indicators, args.space)
+    space = predictor.space if table is None else table.space
+    if space is None:
+        raise FusionError(f"{args.model}: was fitted on several tables; give --indicators of the new one")
+    found = find_rows(space, args.archs, args.arch_column)
+    if table is not None:
+        found = found.within(table)
+    _told(found.told)
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always", UserWarning)
+        if table is None:
+            folder = args.out.with_name(f"{args.out.stem}-indicators")
+            predicted = predictor.predict(found.archs, images=args.images, out=folder, work=_work(args))
+        else:
+            by_key = predictor.predict(table.only(found.archs), pool=table)
+            predicted = by_key.loc[[space.canonical(arch) for arch in found.archs]]
+    _told(str(remark.message) for remark in remarks)
+    write_frame(args.out, found.columns.assign(predicted=predicted.to_numpy()))
+    print(f"{len(predicted)} architectures predicted: {args.out}")
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from fusion.evaluation.transfer_report import compared
-    from fusion.pipeline.steps import evaluate_files
-    from fusion.pipeline.transfer import evaluate_group_files
+    from fusion.evaluation import Judging, Transfer, evaluate
 
-    models = args.model.split(",")
-    settings = {"train_size": args.train_size, "splits": args.splits, "seed": args.seed}
-    if len(args.indicators) > 1:
-        metrics = evaluate_group_files(
-            args.indicators,
-            args.accuracies,
-            args.target,
-            models,
-            args.out,
-            **settings,
-            warn=lambda line: print(f"fusion: {line}", file=sys.stderr),
-        )
-        for name, of in metrics["groups"].items():
+    sizes = None if args.train_sizes is None else _whole_numbers("--train-sizes", args.train_sizes)
+    numbers = {field.name: getattr(args, field.name) for field in fields(Judging)}
+    found = evaluate(
+        _one_or_all(_data(args)),
+        args.model.split(","),
+        settings=Judging(**{**numbers, "train_sizes": sizes}),
+    )
+    found.write(args.out)
+    if isinstance(found, Transfer):
+        for name, of in found.groups.items():
             print(f"\n{name}")
-            rows = compared(of).items()
-            _print_methods(
-                {row if method in row else f"{row}: {method}": of["methods"][method] for row, method in rows}
-            )
+            _print_methods({row.name: of.methods[row.groups[name].method] for row in found.summary})
     else:
-        metrics = evaluate_files(*_one_table(args), models, args.out, **settings)
-        found = metrics["methods"].items()
-        _print_methods(dict(sorted(found, key=lambda item: -(item[1]["srocc"]["mean"] or -2))))
+        _print_methods(dict(sorted(found.methods.items(), key=lambda item: -(item[1].scores["srocc"].mean or -2))))
     print(f"Report: {args.out / 'report.html'}")
+    _told([*found.notes, *found.warnings])
 
 
-def _print_methods(methods: dict[str, Any]) -> None:
+def _whole_numbers(option: str, text: str) -> tuple[int, ...]:
+    if not all(part.strip().isdecimal() for part in text.split(",")):
+        raise FusionError(f"{option} {text}: expected whole numbers, comma-separated")
+    return tuple(int(part) for part in text.split(","))
+
+
+def _print_methods(methods: Mapping[str, Method]) -> None:
     width = max(18, *(len(name) + 2 for name in methods))
     print(f"{'method':<{width}}{'PLCC':>8}{'RMSE':>8}{'SROCC':>8}{'KROCC':>8}")
     for name, found in methods.items():
-        values = [found[metric]["mean"] for metric in ("plcc", "rmse", "srocc", "krocc")]
+        values = [found.scores[metric].mean for metric in ("plcc", "rmse", "srocc", "krocc")]
         print(f"{name:<{width}}" + "".join("       -" if v is None else f"{v:8.3f}" for v in values))
 
 
 def _search(args: argparse.Namespace) -> None:
-    from fusion.pipeline.config import SearchSettings
-    from fusion.pipeline.steps import search_files
-    from fusion.work.devices import pick_device
+    from fusion.extraction import extract
+    from fusion.images import load_images
+    from fusion.search import SearchSettings, search
+    from fusion.storage.documents import write_json
+    from fusion.storage.files import make_folder
 
-    settings = SearchSettings(
-        model=args.model,
-        budget=args.budget,
-        initial=args.initial,
-        rounds=args.rounds,
-        candidates=args.candidates,
-        repeats=args.repeats,
-        seed=args.seed,
-    )
-    found = search_files(
-        args.indicators,
-        args.accuracies,
-        args.target,
-        settings,
-        args.out,
-        images=args.images,
-        device=pick_device(args.device),
-        workers=_workers(args),
-    )
-    for name, method in found["methods"].items():
-        print(f"{name:<22} mean best {method['mean_best']:.3f}, best {method['best'][0]['arch']}")
-    print(f"optimum {found['optimum']:.3f}; {args.out / 'search.json'}")
+    args.indicators, args.accuracies, args.target = [args.indicators], [args.accuracies], [args.target]
+    (data,) = _data(args)
+    settings = SearchSettings(**{field.name: getattr(args, field.name) for field in fields(SearchSettings)})
+    table, more = data.table, None
+    if args.images is not None:
+        batch = load_images(args.images).batch(table.meta["batch_size"], table.meta["seed"])
+        names = list(table.values().columns)
+
+        def more(keys: Sequence[str]) -> Any:
+            return extract(
+                data.space, keys, names, images=batch, out=table.path, repeats=table.repeats,
+                seed=table.meta["seed"], work=_work(args),
+            ).values()  # fmt: skip
+
+    found = search(data, args.model, settings, more=more)
+    make_folder(args.out)
+    write_json(args.out / "search.json", found.to_json())
+    sign = -1 if args.lower_is_better else 1
+    for name, method in found.methods.items():
+        print(f"{name:<22} mean best {sign * method.mean_best:.6g}, best {method.best[0].arch}")
+    print(f"{found.best_of} {sign * found.best_known:.6g}; {args.out / 'search.json'}")
 
 
 def _score(args: argparse.Namespace) -> None:
@@ -239,12 +275,10 @@ def _check_space(args: argparse.Namespace) -> None:
 
 
 def _list(args: argparse.Namespace) -> None:
-    from fusion.cli.catalogue import catalogue, indicators_page
+    from fusion.cli.catalogue import catalogue, page
 
     if args.markdown:
-        if args.what != "indicators":
-            raise FusionError(f"list {args.what} --markdown: only indicators have a page; use --json")
-        print(indicators_page(), end="")
+        print(page(args.what), end="")
         return
     rows = catalogue(args.what)
     if args.json:
@@ -274,10 +308,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         COMMANDS[args.command](args)
+        sys.stdout.flush()
     except FusionError as error:
         print(f"fusion: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("fusion: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read the output has seen enough; the work is done
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

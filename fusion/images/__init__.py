@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fusion.callable_folder import callable_folder
 from fusion.images.base import Batch, ImageSet
 
 __all__ = ["Batch", "ImageSet", "load_images"]
@@ -47,3 +48,6 @@ def _read(source: str | Path) -> ImageSet:
     from fusion.images.files import read_images
 
     return read_images(Path(source).expanduser())
+
+
+callable_folder(__name__, load_images)

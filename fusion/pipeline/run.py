@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +14,64 @@ import pandas as pd
 
 import fusion
 from fusion.errors import FusionError
-from fusion.evaluation import evaluate, write_report
+from fusion.evaluation import Evaluation, Judging, Transfer, evaluate
+from fusion.extraction import extract
+from fusion.images import Batch, load_images
 from fusion.indicators import select
-from fusion.pipeline.config import Pipeline, SearchSettings
-from fusion.pipeline.inputs import (
-    Measured,
-    choose_architectures,
-    compare_searches,
-    directions,
-    fit,
-    load_accuracies,
-    model_features,
-    model_makers,
-    model_metadata,
-)
-from fusion.pipeline.values import Values, make_values
-from fusion.regression import WeightedSum, make_model, save_model
+from fusion.pipeline.choose import choose_architectures, load_accuracies, without_dead_edges
+from fusion.pipeline.config import AccuracySettings, Pipeline
+from fusion.regression import ModelSpec, fit
+from fusion.search import Comparison, Indicators, SearchSettings, search
 from fusion.spaces import Space, make_space
-from fusion.storage.files import read_parquet, write_atomic, write_parquet
+from fusion.storage.bundled import find
+from fusion.storage.documents import read_json, write_json
+from fusion.storage.files import make_folder
+from fusion.tables import IndicatorTable, Labelled
+from fusion.work import Work
 
-# A model is judged on what it was not trained on; so many architectures at least.
-_FEWEST = 20
+
+@dataclass(frozen=True)
+class Run:
+    """What a pipeline left in its folder.
+
+    Attributes
+    ----------
+    out : Path
+    evaluation : Evaluation or Transfer
+        The latter of several tables.
+    search : Comparison or None
+    """
+
+    out: Path
+    evaluation: Evaluation | Transfer
+    search: Comparison | None
+
+    def lines(self) -> list[str]:
+        """Return what to print: a summary of what was found, notes and warnings."""
+        lines = [f"Report: {self.out / 'report.html'}", *self.evaluation.lines()]
+        if self.search is not None:
+            best = ", ".join(f"{name} {of.mean_best:.2f}" for name, of in self.search.methods.items())
+            known = f"{self.search.best_of} {self.search.best_known:.2f}"
+            lines.append(f"Best accuracy found by search: {best}; {known}")
+        return lines
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value, indent=1, allow_nan=False).encode()
+class _Ledger:
+    """Remembers from which inputs each step's files were made, in `DIR/run.json`."""
+
+    def __init__(self, out: Path) -> None:
+        self.path = out / "run.json"
+        try:
+            self.steps = read_json(self.path, repair="")
+        except (FileNotFoundError, FusionError):
+            self.steps = {}
+
+    def has(self, step: str, digest: str, files: Sequence[Path]) -> bool:
+        return self.steps.get(step) == digest and all(file.exists() for file in files)
+
+    def note(self, step: str, digest: str) -> None:
+        self.steps[step] = digest
+        write_json(self.path, self.steps)
 
 
 def _digest(*parts: Any) -> str:
@@ -50,207 +84,180 @@ def _digest(*parts: Any) -> str:
     return sha.hexdigest()
 
 
-class _Ledger:
-    """Remembers from which inputs each step's files were made, in `DIR/run.json`."""
+def run_pipeline(pipeline: Pipeline, out: Path, *, space: str | None = None) -> Run:
+    """Run `pipeline` into the folder `out`.
 
-    def __init__(self, out: Path) -> None:
-        self.path = out / "run.json"
-        try:
-            self.steps: dict[str, str] = json.loads(self.path.read_text())
-        except (FileNotFoundError, ValueError):
-            self.steps = {}
-
-    def has(self, step: str, digest: str, files: Sequence[Path]) -> bool:
-        return self.steps.get(step) == digest and all(file.exists() for file in files)
-
-    def note(self, step: str, digest: str) -> None:
-        self.steps[step] = digest
-        write_atomic(self.path, _json(self.steps))
-
-
-@dataclass(frozen=True)
-class _Context:
-    """What all steps share."""
-
-    pipeline: Pipeline
-    out: Path
-    space: Space
-    indicators: list[str]
-    values: Values
-    ledger: _Ledger
-
-
-def _prepare(pipeline: Pipeline, out: Path) -> _Context:
-    settings = dict(pipeline.space)
-    if "name" not in settings:
-        raise FusionError("pipeline: space needs a key 'name'")
-    space = make_space(settings.pop("name"), settings)
-    indicators = select(pipeline.indicators)
-    model_makers(pipeline.models, indicators)
-    values = make_values(pipeline, space, indicators, out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FusionError(f"{out}: cannot be made ({error.strerror})") from None
-    return _Context(pipeline, out, space, indicators, values, _Ledger(out))
-
-
-def _with_twins(values: pd.DataFrame, archs: Sequence[str], space: Space) -> pd.DataFrame:
-    """Return the rows of `values` (by key) for architecture strings."""
-    return values.loc[[space.canonical(arch) for arch in archs]].set_axis(pd.Index(archs, name="arch"))
-
-
-def _fit_models(context: _Context, table: pd.DataFrame, accuracy: pd.Series[float]) -> dict[str, str]:
-    """Fit every model on `train_size` architectures and save it; return the equations."""
-    pipeline = context.pipeline
-    train = accuracy.sample(pipeline.evaluation.train_size, random_state=pipeline.seed)
-    equations = {}
-    for i, (name, settings) in enumerate(pipeline.models.items()):
-        features = model_features(settings, context.indicators)
-        model = fit(make_model(settings.model, **settings.params), table[features], train, context.space)
-        metadata = model_metadata(context.values.path, pipeline.target, len(train))
-        save_model(context.out / "models" / name, model, features=features, metadata=metadata)
-        if i == 0:
-            save_model(context.out / "model", model, features=features, metadata=metadata)
-        if isinstance(model, WeightedSum):
-            equations[name] = model.equation()
-    return equations
-
-
-def _judge(
-    context: _Context, table: pd.DataFrame, values: pd.DataFrame, accuracy: pd.Series[float]
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return metrics and out-of-sample predictions, from their files when they still fit.
-
-    The models that are saved are fitted here too.
-    """
-    pipeline, space, asked = context.pipeline, context.space, context.pipeline.evaluation
-    files = [context.out / name for name in ("metrics.json", "predictions.parquet", "model/model.json")]
-    models = {name: asdict(settings) for name, settings in pipeline.models.items()}
-    digest = _digest(table, values, accuracy, asdict(asked), models, pipeline.target, pipeline.seed)
-    if context.ledger.has("evaluation", digest, files):
-        return json.loads(files[0].read_text()), read_parquet(files[1])
-    groups = pd.Series([space.twins(arch) for arch in values.index], values.index)
-    evaluation = evaluate(
-        values,
-        accuracy,
-        groups,
-        models=model_makers(pipeline.models, context.indicators),
-        higher_is_better=directions(context.indicators),
-        train_size=asked.train_size,
-        train_sizes=[size for size in asked.train_sizes if size + _FEWEST <= len(values)],
-        splits=asked.splits,
-        bootstrap=asked.bootstrap,
-        seed=asked.seed,
-        use_pool=True,
-    )
-    metrics = evaluation.metrics
-    metrics["protocol"] = {
-        "target": pipeline.target,
-        "space": space.name,
-        "space_settings": space.settings,
-        **context.values.about,
-        "without_dead_edges": pipeline.architectures.without_dead_edges,
-        "networks": len({space.canonical(arch) for arch in values.index}),
-        **metrics["protocol"],
-    }
-    metrics["equations"] = _fit_models(context, table, accuracy)
-    write_parquet(files[1], evaluation.predictions)
-    write_atomic(files[0], _json(metrics))
-    context.ledger.note("evaluation", digest)
-    return metrics, evaluation.predictions
-
-
-def _search(context: _Context, settings: SearchSettings, measured: Measured) -> dict[str, Any]:
-    """Return the comparison of searches, from its file when it still fits."""
-    file = context.out / "search.json"
-    if settings.model not in context.pipeline.models:
-        raise FusionError(f"search: model {settings.model!r} is not among the pipeline's models")
-    chosen = context.pipeline.models[settings.model]
-    keys = context.values.keys
-    digest = _digest(
-        measured.by_key,
-        asdict(settings),
-        asdict(chosen),
-        context.space.identity,
-        context.values.digest,
-        context.indicators,
-        None if keys is None else context.values.of(list(keys)),
-    )
-    if context.ledger.has("search", digest, [file]):
-        found: dict[str, Any] = json.loads(file.read_text())
-        return found
-    found = compare_searches(
-        context.space,
-        measured,
-        lambda keys: context.values.of(keys, progress=False),
-        model_makers({"search": chosen}, context.indicators)["search"],
-        settings,
-        keys,
-    )
-    write_atomic(file, _json(found))
-    context.ledger.note("search", digest)
-    return found
-
-
-def run_pipeline(pipeline: Pipeline, out: Path) -> list[str]:
-    """Run `pipeline` into the folder `out` and return a four-line summary.
-
-    Leaves there `indicators/` (unless the pipeline names a table), `model/` and `models/`,
+    Leaves there `indicators/` (where the pipeline names images), `model/` and `models/`,
     `metrics.json`, `predictions.parquet`, `search.json` (where the pipeline searches) and
-    `report.html`.
+    `report.html`. The models are fitted on all accuracies; judging keeps its splits.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    out : Path
+    space : str, optional
+        The class of a space that is not registered, as `file.py:Class` or `module:Class`.
 
     Raises
     ------
     FusionError
         When an input is missing or wrong, or `out` holds indicators of other settings.
     """
-    context = _prepare(pipeline, out)
-    archs = choose_architectures(context.space, pipeline.architectures)
+    names = select(pipeline.indicators)
+    specs = {name: ModelSpec(of.model, of.indicators, of.params) for name, of in pipeline.models.items()}
+    for spec in specs.values():
+        spec.make(names)  # what is unknown is told before any computation
+    make_folder(out)
+    if pipeline.tables is not None:
+        return _run_transfer(pipeline, out, names, specs, space)
+    data, more = _labelled(pipeline, out, names, space)
+    ledger = _Ledger(out)
+    evaluation = _judged(pipeline, data, specs, ledger, out)
+    found = None
+    if pipeline.search is not None:
+        found = _searched(pipeline, data, specs, ledger, out, more)
+    evaluation.write(out, title=pipeline.title, search=found)
+    return Run(out, evaluation, found)
+
+
+def _labelled(
+    pipeline: Pipeline, out: Path, names: list[str], named: str | None
+) -> tuple[Labelled, Indicators | None]:
+    """Return the pipeline's data, and what computes the indicators of other architectures."""
+    if (pipeline.table is None) == (pipeline.images is None):
+        raise FusionError("pipeline: give either images to extract indicators from, or a table of them")
+    if not isinstance(pipeline.accuracies, AccuracySettings):
+        raise FusionError("pipeline: several accuracies are for several tables; give one")
+    space = _space(pipeline, named)
+    own, chosen = pipeline.accuracies.table is not None, pipeline.architectures
+    archs = None if own else choose_architectures(space, chosen)
     # an archive takes minutes to read whole, and only a search asks for architectures of its own
-    measured = load_accuracies(pipeline.accuracies, context.space, None if pipeline.search else archs)
-    accuracy = measured.of(archs, context.space)
-    if len(accuracy) < pipeline.evaluation.train_size + _FEWEST:
-        raise FusionError(
-            f"{len(accuracy)} of {len(archs)} architectures have an accuracy; training on "
-            f"{pipeline.evaluation.train_size} needs at least {pipeline.evaluation.train_size + _FEWEST}"
-        )
-    table = context.values.of(archs)
-    values = _with_twins(table, list(accuracy.index), context.space)
-    metrics, predictions = _judge(context, table, values, accuracy)
-    search = _search(context, pipeline.search, measured) if pipeline.search else None
-    if metrics.get("search") != search:
-        metrics["search"] = search
-        write_atomic(out / "metrics.json", _json(metrics))
-    write_report(
-        out / "report.html",
-        title=pipeline.title,
-        metrics=metrics,
-        predictions=predictions,
-        search=search,
-        equations=metrics["equations"],
+    accuracies = load_accuracies(pipeline.accuracies, space, None if pipeline.search else archs)
+    if own and chosen.without_dead_edges:
+        archs = without_dead_edges(space, [str(arch) for arch in accuracies.by_arch.index])
+    wanted = [str(arch) for arch in accuracies.by_arch.index] if archs is None else archs
+    if pipeline.table is not None:
+        table = IndicatorTable.open(find(pipeline.table), space).only(indicators=names)
+        if not own:
+            table = table.only(archs)
+        return Labelled.join(table, accuracies, archs=archs, target=pipeline.target), None
+    assert pipeline.images is not None
+    batch = load_images(pipeline.images).batch(pipeline.batch_size, pipeline.seed)
+    make = partial(_extract, pipeline, space, names, batch)
+    more: Indicators = lambda keys: make(keys, out / "searched", progress=False).values()  # noqa: E731
+    table = make(wanted, out / "indicators")
+    return Labelled.join(table, accuracies, archs=archs, target=pipeline.target), more
+
+
+def _space(pipeline: Pipeline, named: str | None) -> Space:
+    settings = dict(pipeline.space)
+    if "name" not in settings:
+        raise FusionError("pipeline: space needs a key 'name'")
+    name = str(settings.pop("name"))
+    if ":" in name and named is None:
+        raise FusionError(f"pipeline: the space {name} is not part of Fusion; name its class: --space {name}")
+    return make_space(named or name, settings)
+
+
+def _extract(
+    pipeline: Pipeline,
+    space: Space,
+    names: list[str],
+    batch: Batch,
+    archs: Sequence[str],
+    out: Path,
+    *,
+    progress: bool = True,
+) -> IndicatorTable:
+    work = Work(pipeline.device, pipeline.workers, progress)
+    return extract(
+        space, archs, names, images=batch, out=out, repeats=pipeline.repeats, seed=pipeline.seed, work=work
     )
-    return _summary(pipeline, metrics, search)
 
 
-def _summary(pipeline: Pipeline, metrics: dict[str, Any], search: dict[str, Any] | None) -> list[str]:
-    def srocc(name: str | None) -> str:
-        found = {"mean": None, "low": None} if name is None else metrics["methods"][name]["srocc"]
-        mean = "undefined" if found["mean"] is None else f"{found['mean']:.3f}"
-        spread = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"
-        return f"{name or '-'} {mean}{spread}"
+def _judging(pipeline: Pipeline) -> Judging:
+    return Judging(**asdict(pipeline.evaluation))
 
-    protocol = metrics["protocol"]
-    if search:
-        best = ", ".join(f"{name} {found['mean_best']:.2f}" for name, found in search["methods"].items())
-        found = f"{best}; optimum {search['optimum']:.2f}"
-    else:
-        found = "not part of this pipeline"
-    return [
-        f"{pipeline.title}: {protocol['architectures']} architectures ({protocol['networks']} different "
-        f"networks), {len(protocol['indicators'])} indicators, trained on {protocol['train_size']}, "
-        f"{protocol['splits']} splits",
-        "SROCC of fusion models: " + ", ".join(srocc(name) for name in pipeline.models),
-        "SROCC of the best single indicator: " + srocc(metrics["best_indicator"]),
-        f"Best accuracy found by search: {found}",
-    ]
+
+def _judged(
+    pipeline: Pipeline, data: Labelled, specs: dict[str, ModelSpec], ledger: _Ledger, out: Path
+) -> Evaluation:
+    """Return the evaluation, from its files when they still fit; the models are fitted and saved with it."""
+    files = [out / name for name in ("metrics.json", "predictions.parquet", "model/model.json")]
+    digest = _digest(
+        data.X,
+        data.y,
+        data.pool.table,
+        list(data.notes),
+        {name: asdict(spec) for name, spec in specs.items()},
+        asdict(pipeline.evaluation),
+        pipeline.target,
+    )
+    if ledger.has("evaluation", digest, files):
+        return Evaluation.read(out)
+    evaluation = evaluate(data, specs, settings=_judging(pipeline))
+    _save_models(data, specs, out)
+    evaluation.write(out, title=pipeline.title)
+    ledger.note("evaluation", digest)
+    return evaluation
+
+
+def _save_models(data: Labelled | Sequence[Labelled], specs: dict[str, ModelSpec], out: Path) -> None:
+    """Fit each model on all accuracies and save it; the first one also as the run's model."""
+    for i, (name, spec) in enumerate(specs.items()):
+        predictor = fit(data, spec)
+        predictor.save(out / "models" / name)
+        if i == 0:
+            predictor.save(out / "model")
+
+
+def _searched(
+    pipeline: Pipeline,
+    data: Labelled,
+    specs: dict[str, ModelSpec],
+    ledger: _Ledger,
+    out: Path,
+    more: Indicators | None,
+) -> Comparison:
+    """Return the comparison of searches, from its file when it still fits."""
+    asked, file = pipeline.search, out / "search.json"
+    assert asked is not None
+    if asked.model not in specs:
+        raise FusionError(f"search: model {asked.model!r} is not among the pipeline's models")
+    spec = specs[asked.model]
+    digest = _digest(
+        data.accuracies.by_arch,
+        data.pool.table,
+        asdict(asked),
+        asdict(spec),
+        data.space.identity,
+        more is not None,
+    )
+    if ledger.has("search", digest, [file]):
+        return Comparison.from_json(read_json(file, repair="delete it"))
+    values = {name: value for name, value in asdict(asked).items() if name != "model"}
+    found = search(data, spec, SearchSettings(**values), more=more)
+    write_json(file, found.to_json())
+    ledger.note("search", digest)
+    return found
+
+
+def _run_transfer(
+    pipeline: Pipeline, out: Path, names: list[str], specs: dict[str, ModelSpec], named: str | None
+) -> Run:
+    """Judge on each of several tables what the others taught, and fit on all."""
+    assert pipeline.tables is not None
+    several = pipeline.accuracies
+    if isinstance(several, AccuracySettings) or len(several) != len(pipeline.tables):
+        raise FusionError(f"pipeline: {len(pipeline.tables)} tables need as many entries of accuracies")
+    if pipeline.search is not None or pipeline.images is not None or pipeline.table is not None:
+        raise FusionError("pipeline: several tables go without images, table and search")
+    datas = []
+    for path, chosen in zip(pipeline.tables, several, strict=True):
+        table = IndicatorTable.open(find(path), named).only(indicators=names)
+        accuracies = load_accuracies(chosen, table.space)
+        datas.append(Labelled.join(table, accuracies, target=pipeline.target))
+    transfer = evaluate(datas, specs, settings=_judging(pipeline))
+    transfer.write(out)
+    _save_models(datas, specs, out)
+    return Run(out, transfer, None)

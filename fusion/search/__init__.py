@@ -1,5 +1,6 @@
 """A space, a predictor and a budget to architectures."""
 
+from fusion.callable_folder import callable_folder
 from fusion.search.base import Indicators, Measure, SearchResult
 from fusion.search.compare import compare
 from fusion.search.predictor_search import predictor_search
@@ -23,3 +24,4 @@ __all__ = [
 ]
 
 PROPOSERS.load_entry_points()
+callable_folder(__name__, search)

@@ -103,3 +103,19 @@ def read_parquet(path: Path) -> pd.DataFrame:
         return reader.read()
     finally:
         reader.close()
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table to a file whose name ends in .csv or .parquet, atomically; numbers come back exactly.
+
+    Raises
+    ------
+    FusionError
+        For another ending, or when it cannot be written.
+    """
+    if path.suffix.lower() == ".parquet":
+        write_parquet(path, frame)
+    elif path.suffix.lower() == ".csv":
+        write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())
+    else:
+        raise FusionError(f"{path}: the name must end in .csv or .parquet")

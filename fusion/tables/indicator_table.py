@@ -13,6 +13,7 @@ import pandas as pd
 from fusion.errors import FusionError
 from fusion.indicators import INDICATORS
 from fusion.spaces import Space, restore_space
+from fusion.storage.bundled import find
 from fusion.storage.parts import PartStore
 from fusion.tables.accuracies import Accuracies, read_accuracies
 
@@ -24,7 +25,7 @@ KIND = "indicators"
 OK = "ok"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class IndicatorTable:
     """Indicator values by canonical architecture, read once, and all that says how they were made.
 
@@ -44,7 +45,9 @@ class IndicatorTable:
     Examples
     --------
     >>> import fusion
-    >>> table = fusion.load("data/digits-tss-example")  # doctest: +SKIP
+    >>> table = fusion.load("data/nats-sss-cifar10/indicators")
+    >>> table.values(["params", "flops"]).shape, table.repeats
+    ((600, 2), 1)
     """
 
     store: PartStore
@@ -72,6 +75,10 @@ class IndicatorTable:
         store = PartStore.open(Path(path), KEYS)
         check_metadata(store)
         return cls(store, restore_space(store.meta, space, str(path)))
+
+    def __repr__(self) -> str:
+        seen = "" if self.keys is None else f", {len(self.keys)} networks"
+        return f"IndicatorTable({str(self.path)!r}, {self.space.name}{seen})"
 
     @property
     def path(self) -> Path:
@@ -211,7 +218,7 @@ class IndicatorTable:
         from fusion.tables.labelled import Labelled  # which is made of tables
 
         if not isinstance(accuracies, Accuracies):
-            accuracies = read_accuracies(accuracies, self.space, column)
+            accuracies = read_accuracies(find(accuracies), self.space, column)
         return Labelled.join(self, accuracies, archs=archs, target=target)
 
     @property

@@ -47,7 +47,7 @@ class Labelled:
     accuracies : Accuracies
         As they were read, of whatever architectures.
     X : DataFrame, shape (n_architectures, n_indicators)
-        Index: architecture strings. Raw values, NaN where undefined.
+        Index: architecture strings, sorted. Raw values, NaN where undefined.
     y : Series, shape (n_architectures,)
         Accuracies in the order of `X`; higher is better.
     target : str
@@ -100,14 +100,14 @@ class Labelled:
         asked = accuracies.by_arch if archs is None else accuracies.of(space, archs)
         keys = [space.canonical(arch) for arch in asked.index]
         there = [key in values.index for key in keys]
-        y = asked[there].astype(float)
+        y = asked[there].astype(float).sort_index()
         if y.empty:
             raise FusionError(
                 f"{accuracies.source} and {table.path} have no architecture in common; extract the "
                 "indicators of those with an accuracy"
             )
         index = pd.Index(y.index, name="arch")
-        X = values.loc[[key for key, found in zip(keys, there, strict=True) if found]].set_axis(index)
+        X = values.loc[[space.canonical(str(arch)) for arch in index]].set_axis(index)
         notes = list(accuracies.notes)
         if archs is not None and (unmeasured := len(archs) - len(asked)):
             notes.append(f"{unmeasured} of {len(archs)} architectures have no accuracy and were left out")
@@ -147,7 +147,7 @@ class Labelled:
     @cached_property
     def pool(self) -> Pool:
         """The values of all architectures in the table, measured or not; one row per network."""
-        return Pool(self.table.values())
+        return Pool(self.table.values().sort_index())
 
     @property
     def cost(self) -> pd.Series[float]:

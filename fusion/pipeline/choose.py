@@ -1,0 +1,150 @@
+"""What a command or a pipeline starts from: architectures and accuracies, by name or by file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fusion.benchmarks import BENCHMARKS
+from fusion.errors import FusionError
+from fusion.pipeline.config import AccuracySettings, Architectures
+from fusion.spaces import Space
+from fusion.storage.bundled import find
+from fusion.tables import Accuracies, IndicatorTable, read_accuracies, read_archs
+
+
+def choose_architectures(
+    space: Space, chosen: Architectures, column: str | None = None
+) -> list[str]:
+    """Return the architectures that a command or a pipeline names.
+
+    Raises
+    ------
+    FusionError
+        For a missing file, an unknown architecture, or a sample larger than the space.
+    """
+    if chosen.file is not None:
+        archs = read_archs(find(chosen.file), space, arch_column=column).distinct()
+    elif chosen.distinct:
+        archs = _distinct(space, chosen)
+    else:
+        archs = list(space.enumerate()) if chosen.sample is None else space.sample(chosen.sample, chosen.seed)
+    return without_dead_edges(space, archs) if chosen.without_dead_edges else archs
+
+
+def without_dead_edges(space: Space, archs: Sequence[str]) -> list[str]:
+    """Return those of `archs` of which every operation lies on a path from input to output."""
+    return [arch for arch in archs if not space.has_dead_edge(arch)]
+
+
+def named_architectures(space: Space, text: str, column: str | None = None) -> list[str]:
+    """Return the architectures named by `all`, `sample:N`, `sample:N:SEED`, or a file."""
+    if text == "all":
+        return choose_architectures(space, Architectures())
+    if text.startswith("sample:"):
+        numbers = text.split(":")[1:]
+        if not all(number.isdigit() for number in numbers) or len(numbers) > 2:
+            raise FusionError(f"--archs {text}: expected sample:N or sample:N:SEED")
+        size, seed = (*(int(number) for number in numbers), 0)[:2]
+        return choose_architectures(space, Architectures(sample=size, seed=seed))
+    return choose_architectures(space, Architectures(file=text), column)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Architectures to predict.
+
+    Attributes
+    ----------
+    archs : list of str
+    columns : DataFrame
+        What their file says of each, or `arch` alone.
+    told : tuple of str
+        What was left out, one line each.
+    """
+
+    archs: list[str]
+    columns: pd.DataFrame
+    told: tuple[str, ...] = ()
+
+    def within(self, table: IndicatorTable) -> Rows:
+        """Return those that have indicators; raises FusionError when none has."""
+        known = table.values().index
+        there = [table.space.canonical(arch) in known for arch in self.archs]
+        missing = [arch for arch, found in zip(self.archs, there, strict=True) if not found]
+        if len(missing) == len(self.archs):
+            raise FusionError(f"{table.path}: holds none of the architectures; extract them first")
+        if not missing:
+            return self
+        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        told = f"{len(missing)} architectures are not in {table.path} and were left out; extract them: {shown}"
+        archs = [arch for arch, found in zip(self.archs, there, strict=True) if found]
+        return Rows(archs, self.columns[there].reset_index(drop=True), (*self.told, told))
+
+
+def find_rows(space: Space, text: str, column: str | None = None) -> Rows:
+    """Return what `named_architectures` does; of a file with its other columns, and without bad rows.
+
+    Raises
+    ------
+    FusionError
+        When the file cannot be read, or no row holds an architecture.
+    """
+    if text == "all" or text.startswith("sample:"):
+        archs = named_architectures(space, text)
+        return Rows(archs, pd.DataFrame({"arch": archs}))
+    found = read_archs(find(text), space, arch_column=column)
+    if not found.archs:
+        raise FusionError(f"{found.bad}; no row holds an architecture of {space.name}, nothing to predict")
+    return Rows(list(found.archs), found.columns, () if found.bad is None else (f"left out: {found.bad}",))
+
+
+def _distinct(space: Space, chosen: Architectures) -> list[str]:
+    keys = list(dict.fromkeys(space.canonical(arch) for arch in space.enumerate()))
+    if chosen.sample is None:
+        return keys
+    if chosen.sample > len(keys):
+        raise FusionError(
+            f"space {space.name} has {len(keys)} different networks, {chosen.sample} were asked"
+        )
+    order = np.random.default_rng(chosen.seed).permutation(len(keys))
+    return [keys[i] for i in order[: chosen.sample]]
+
+
+def load_accuracies(
+    chosen: AccuracySettings, space: Space, archs: Sequence[str] | None = None
+) -> Accuracies:
+    """Return the accuracies that a command or a pipeline names.
+
+    Parameters
+    ----------
+    chosen : AccuracySettings
+    space : Space
+    archs : sequence of str or None
+        For an archive, which architectures are needed; None is all.
+
+    Raises
+    ------
+    FusionError
+        When neither or both of table and archive are named, or the one named is missing or broken.
+    """
+    if (chosen.table is None) == (chosen.archive is None):
+        raise FusionError("accuracies: name either a table or an archive (set the other to null)")
+    if chosen.table is not None:
+        return read_accuracies(
+            find(chosen.table),
+            space,
+            chosen.column,
+            arch_column=chosen.arch_column,
+            lower_is_better=chosen.lower_is_better,
+        )
+    assert chosen.archive is not None
+    benchmark = BENCHMARKS[chosen.benchmark](find(chosen.archive))
+    if chosen.epochs is not None and not chosen.epochs.isdecimal():
+        raise FusionError(f"accuracies: epochs is {chosen.epochs!r}, expected a whole number")
+    epochs = None if chosen.epochs is None else int(chosen.epochs)
+    found = benchmark.accuracies(chosen.dataset, chosen.split, epochs, archs=archs)
+    return Accuracies.from_frame(found, str(benchmark.path))
