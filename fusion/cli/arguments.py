@@ -10,7 +10,7 @@ import fusion
 from fusion.storage.bundled import find
 
 # what `fusion list` lists; `fusion.cli.catalogue` knows how
-LISTED = ("spaces", "indicators", "probes", "models", "metrics", "benchmarks", "searches")
+LISTED = ("spaces", "indicators", "probes", "models", "metrics", "benchmarks", "searches", "pipeline-keys")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -135,5 +135,5 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("what", choices=LISTED)
     form = sub.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true")
-    form.add_argument("--markdown", action="store_true", help="the page docs/indicators.md")
+    form.add_argument("--markdown", action="store_true", help="the page of the documentation")
     return top

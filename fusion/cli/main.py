@@ -239,12 +239,10 @@ def _check_space(args: argparse.Namespace) -> None:
 
 
 def _list(args: argparse.Namespace) -> None:
-    from fusion.cli.catalogue import catalogue, indicators_page
+    from fusion.cli.catalogue import catalogue, page
 
     if args.markdown:
-        if args.what != "indicators":
-            raise FusionError(f"list {args.what} --markdown: only indicators have a page; use --json")
-        print(indicators_page(), end="")
+        print(page(args.what), end="")
         return
     rows = catalogue(args.what)
     if args.json:

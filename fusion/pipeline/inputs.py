@@ -15,7 +15,7 @@ from fusion.benchmarks.table import read_accuracies, read_archs, to_keys
 from fusion.errors import FusionError, InvalidArchitecture
 from fusion.extraction.table import repeats
 from fusion.indicators.base import INDICATORS, select
-from fusion.pipeline.config import Accuracies, Architectures, ModelSettings, SearchSettings
+from fusion.pipeline.config import AccuracySettings, Architectures, ModelSettings, SearchSettings
 from fusion.regression import FusionModel, OnIndicators, make_model
 from fusion.search import Indicators, compare
 from fusion.spaces.base import Space
@@ -89,12 +89,12 @@ class Measured:
         return own.fillna(key).dropna().astype(float)
 
 
-def load_accuracies(chosen: Accuracies, space: Space, archs: Sequence[str] | None = None) -> Measured:
+def load_accuracies(chosen: AccuracySettings, space: Space, archs: Sequence[str] | None = None) -> Measured:
     """Return the accuracies that a pipeline names.
 
     Parameters
     ----------
-    chosen : Accuracies
+    chosen : AccuracySettings
     space : Space
     archs : sequence of str or None
         For an archive, which architectures are needed; None is all.

@@ -18,7 +18,7 @@ from fusion.errors import FusionError, InvalidArchitecture
 from fusion.evaluation import Evaluation, evaluate, write_report
 from fusion.extraction.table import extract, read_table, repeats
 from fusion.images import load_images
-from fusion.pipeline.config import Accuracies, ModelSettings, SearchSettings
+from fusion.pipeline.config import AccuracySettings, ModelSettings, SearchSettings
 from fusion.pipeline.inputs import (
     Measured,
     canonical_at,
@@ -69,7 +69,7 @@ def join(indicators: Path, accuracies: Path, column: str) -> Joined:
     """
     table = read_table(indicators)
     space = restore_space(read_meta(indicators))
-    measured = load_accuracies(Accuracies(table=str(accuracies), column=column), space)
+    measured = load_accuracies(AccuracySettings(table=str(accuracies), column=column), space)
     known = [arch for arch in measured.by_arch.index if space.canonical(arch) in table.index]
     if not known:
         raise FusionError(f"no architecture of {accuracies} is in the table {indicators}; extract them first")
