@@ -7,6 +7,7 @@ annotations. Its defaults stand there and nowhere else.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -213,8 +214,9 @@ class Key:
     name : str
     wanted : str
         Which values it takes, in words.
+    required : bool
     default : str
-        As in YAML; "required" where there is none.
+        As in YAML; empty where it is required, or its own keys have theirs.
     text : str
         What it means, from the docstring of the class.
     nested : type or None
@@ -223,6 +225,7 @@ class Key:
 
     name: str
     wanted: str
+    required: bool
     default: str
     text: str
     nested: type[Settings] | None
@@ -237,7 +240,14 @@ def describe(cls: type[Settings]) -> list[Key]:
             texts.setdefault(name, " ".join(text.split()))
     hints = get_type_hints(cls, include_extras=True)
     return [
-        Key(item.name, _words(hints[item.name]), _default(item), texts[item.name], _nested(hints[item.name]))
+        Key(
+            item.name,
+            _words(hints[item.name]),
+            item.default is MISSING and item.default_factory is MISSING,
+            _default(item),
+            texts[item.name],
+            _nested(hints[item.name]),
+        )
         for item in fields(cls)  # type: ignore[arg-type]
     ]
 
@@ -253,23 +263,21 @@ def _words(hint: Any) -> str:
     if origin is Annotated:
         return _words(parts[0])
     if origin is tuple:
-        return f"a list, each {_words(parts[0])}"
+        return f"a list (each {_words(parts[0])})"
     if origin is dict:
         return "a mapping"
     return " or ".join("null" if part is type(None) else _words(part) for part in parts)
 
 
 def _default(item: DataclassField[Any]) -> str:
-    value = item.default
+    value = item.default if item.default_factory is MISSING else item.default_factory()
     if value is MISSING:
-        if item.default_factory is MISSING:
-            return "required"
-        value = item.default_factory()
+        return ""
     if isinstance(value, Settings):
         return ""  # its keys have theirs
     if isinstance(value, dict):
         return ", ".join(value) or "{}"
-    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def read_settings(pairs: Sequence[str], option: str) -> dict[str, Any]:
@@ -301,22 +309,19 @@ def override(values: dict[str, Any], pairs: Sequence[str], option: str) -> None:
         For a pair of another form, or a part that has no keys.
     """
     for name, value in read_settings(pairs, option).items():
-        *path, last = name.split(".")
         place: Any = values
-        for part in path:
-            place = _inside(place, part, name, option)
-        if isinstance(place, list):
-            _inside(place, last, name, option)
-            place[int(last)] = value
-        elif isinstance(place, dict):
-            place[last] = value
-        else:
-            raise FusionError(f"{option} {name}: {path[-1]!r} has no keys of its own")
+        owner, *path = ["", *name.split(".")]
+        for part in path[:-1]:
+            key = _key(place, part, f"{option} {name}: {owner!r}")
+            place = place.setdefault(key, {}) if isinstance(place, dict) else place[key]
+            owner = part
+        place[_key(place, path[-1], f"{option} {name}: {owner!r}")] = value
 
 
-def _inside(place: Any, part: str, name: str, option: str) -> Any:
-    if isinstance(place, dict):
-        return place.setdefault(part, {})
+def _key(place: Any, part: str, where: str) -> Any:
+    """Return what a part of a name is called in `place`, a mapping or a list."""
     if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
-        return place[int(part)]
-    raise FusionError(f"{option} {name}: there is no {part!r} to set")
+        return int(part)
+    if not isinstance(place, dict):
+        raise FusionError(f"{where} has no {part!r}")
+    return part

@@ -35,7 +35,13 @@ def catalogue(what: str) -> list[dict[str, Any]]:
     """
     if what == KEYS:
         return [
-            {"name": f"{prefix}{key.name}", "summary": key.text, "values": key.wanted, "default": key.default}
+            {
+                "name": f"{prefix}{key.name}",
+                "summary": key.text,
+                "values": key.wanted,
+                "required": key.required,
+                "default": key.default,
+            }
             for prefix, cls in _pipeline_classes().items()
             for key in describe(cls)
         ]
@@ -110,7 +116,12 @@ def pipeline_page() -> str:
         if prefix:
             sections.append(f"## {prefix.rstrip('.')}\n\n{str(cls.__doc__).partition(chr(10))[0]}")
         rows = (
-            (f"`{key.name}`", text(key.wanted), f"`{key.default}`" if key.default else "", text(key.text))
+            (
+                f"`{key.name}`",
+                text(key.wanted),
+                "(required)" if key.required else f"`{key.default}`" * bool(key.default),
+                text(key.text),
+            )
             for key in describe(cls)
         )
         sections.append(table(("key", "value", "default", "meaning"), rows))

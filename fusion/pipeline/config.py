@@ -174,7 +174,7 @@ class Pipeline(Settings):
     tables : tuple of str or None
         In place of both: several such tables, between which models are transferred.
     architectures : Architectures
-        Which are extracted and judged.
+        Which are extracted and judged, of a whole benchmark; a table of accuracies names its own.
     indicators : str
         Preset or comma-separated names; `fusion list indicators` has them.
     models : dict of str to ModelSettings
