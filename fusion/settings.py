@@ -116,7 +116,7 @@ class Settings:
             except ValidationError as error:
                 place, wrong = _first(error, value)
                 where = ": ".join((self.kind, name, *place))
-                told = f"is {wrong['input']!r}, expected {_wanted(wrong)}"
+                told = f"is {_shown(wrong['input'])}, expected {_wanted(wrong)}"
                 raise FusionError(f"{where} {_KEYS.get(wrong['type'], told)}") from None
             object.__setattr__(self, name, checked)
 
@@ -127,6 +127,8 @@ def _adapters(cls: type[Any]) -> dict[str, TypeAdapter[Any]]:
     return {item.name: TypeAdapter(hints[item.name]) for item in fields(cls)}
 
 
+# characters of a value in a message
+_LONGEST = 100
 # pydantic's names of errors of keys
 _UNKNOWN_KEY = ("unexpected_keyword_argument", "invalid_key")
 _KEYS = {**dict.fromkeys(_UNKNOWN_KEY, "does not exist"), "missing": "is missing"}
@@ -152,6 +154,12 @@ def _wanted(wrong: ErrorDetails) -> str:
     """Return what was expected."""
     of_containers = {"tuple_type": "a list", "dict_type": "a mapping", "dataclass_type": "a mapping of keys"}
     return of_containers.get(wrong["type"]) or wrong["msg"]
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message, the beginning of a long one."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _nested(hint: Any) -> type[Settings] | None:
@@ -201,7 +209,7 @@ def check(cls: type[S], values: Any, where: str) -> S:
         elif wrong["type"] == "value_error":
             told = str(wrong["ctx"]["error"])
         else:
-            told = f"expected {_wanted(wrong)}, got {wrong['input']!r}"
+            told = f"expected {_wanted(wrong)}, got {_shown(wrong['input'])}"
         raise FusionError(": ".join((where, *place, told))) from None
 
 

@@ -190,6 +190,12 @@ def test_the_place_of_a_wrong_key_or_value_is_told(change, told):
     assert str(raised.value).startswith(f"car.yaml: {told}")
 
 
+def test_a_long_value_is_cut():
+    with pytest.raises(FusionError) as raised:
+        check(Car, {**GOOD, "doors": ["x"] * 10_000}, "car.yaml")
+    assert len(str(raised.value)) < 200
+
+
 def test_names_that_are_registered_later_count():
     COLOURS["green"] = 3
     try:

@@ -102,7 +102,7 @@ class ModelSettings(Settings):
 
     model: Text
     indicators: Text | None = None
-    params: dict[str, Any] = field(default_factory=dict)
+    params: dict[Text, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class Pipeline(Settings):
     kind = "pipeline"
 
     title: Text
-    space: dict[str, Any]
+    space: dict[Text, Any]
     accuracies: _OneOrEach
     target: Text
     images: Text | None = None
