@@ -14,7 +14,7 @@ from fusion.extraction.verb import BATCH_SIZE
 from fusion.search.results import SearchSettings as SearchNumbers
 from fusion.settings import Flag, Settings, Text, Texts, Whole, Wholes, check, override
 from fusion.storage.bounded_yaml import read_yaml
-from fusion.storage.bundled import bundled, bundled_names
+from fusion.storage.bundled import bundled, bundled_names, find
 from fusion.work import Work
 
 
@@ -241,12 +241,12 @@ def load_pipeline(source: str | Path, settings: Sequence[str] = ()) -> Pipeline:
     FusionError
         When there is no such file, it is no YAML, or a key is unknown, missing or of another type.
     """
-    path = Path(source)
-    if not path.is_file():
+    path = find(source)
+    if not path.is_file() and path.name == str(source):
         path = bundled(f"pipelines/{path.stem}.yaml")
-        if not path.is_file():
-            names = ", ".join(bundled_names("pipelines", ".yaml"))
-            raise FusionError(f"pipeline {source}: no such file; bundled: {names}")
+    if not path.is_file():
+        names = ", ".join(bundled_names("pipelines", ".yaml"))
+        raise FusionError(f"pipeline {source}: no such file; bundled: {names}")
     values = read_yaml(path, "pipeline")
     if isinstance(values, dict):
         override(values, settings, "--set")

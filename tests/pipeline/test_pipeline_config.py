@@ -141,6 +141,11 @@ def test_a_wrong_setting_is_named(load, pair, told):
         load({**MINIMAL, "tables": ["x"], "accuracies": [{}]}, pair)
 
 
-def test_no_such_file():
+def test_no_such_file(tmp_path):
+    with pytest.raises(FusionError, match=r"digits.yaml: no such file; bundled: "):
+        load_pipeline(tmp_path / "digits.yaml")
+    with pytest.raises(FusionError, match=r"^pipeline mine/digits: no such file; bundled: "):
+        load_pipeline("mine/digits")
+    assert load_pipeline("digits.yaml") == load_pipeline("pipelines/digits.yaml")
     with pytest.raises(FusionError, match=r"^pipeline dogits: no such file; bundled: .*, digits, "):
         load_pipeline("dogits")
