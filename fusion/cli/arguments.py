@@ -9,9 +9,6 @@ from typing import Any
 import fusion
 from fusion.storage.bundled import find
 
-# what `fusion list` lists; `fusion.cli.catalogue` knows how
-LISTED = ("spaces", "indicators", "probes", "models", "metrics", "benchmarks", "searches", "pipeline-keys")
-
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line; the name of the command is in `command`."""
@@ -132,7 +129,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, default=0)
 
     sub = command("list", "List what there is.")
-    sub.add_argument("what", choices=LISTED)
+    sub.add_argument(
+        "what", help="spaces, indicators, probes, models, metrics, benchmarks, searches or pipeline-keys"
+    )
     form = sub.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true")
     form.add_argument("--markdown", action="store_true", help="the page of the documentation")
