@@ -1,34 +1,69 @@
-"""The page of indicators is the one that the registry makes, and it is valid Markdown."""
+"""Pages of indicators and pipelines are those that the code makes, and they are valid Markdown."""
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from fusion.cli import main
-from fusion.cli.catalogue import indicators_page
+from fusion.cli.catalogue import catalogue, indicators_page, page
 from fusion.indicators import INDICATORS, PRESETS, select
+from fusion.pipeline.config import ModelSettings, Pipeline, SearchSettings, load_pipeline
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def rows_of(page: str) -> list[list[str]]:
+def rows_of(text: str) -> list[list[str]]:
     """Return the cells of all rows of all tables."""
-    lines = [line for line in page.splitlines() if line.startswith("|")]
+    lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
-def test_the_committed_page_is_what_the_registry_says():
-    page = DOCS / "indicators.md"
-    if not page.exists() or page.read_text(encoding="utf-8") != indicators_page():
-        pytest.fail("outdated; run: fusion list indicators --markdown > docs/indicators.md", pytrace=False)
+PAGES = pytest.mark.parametrize(
+    ("what", "file"), [("indicators", "indicators.md"), ("pipeline-keys", "pipelines.md")]
+)
 
 
-def test_the_command_prints_the_page(capsys):
-    assert main(["list", "indicators", "--markdown"]) == 0
-    assert capsys.readouterr().out == indicators_page()
+@PAGES
+def test_the_committed_page_is_what_the_registry_says(what, file):
+    committed = DOCS / file
+    if not committed.exists() or committed.read_text(encoding="utf-8") != page(what):
+        pytest.fail(f"outdated; run: fusion list {what} --markdown > docs/{file}", pytrace=False)
+
+
+@PAGES
+def test_the_command_prints_the_page(what, file, capsys):
+    assert main(["list", what, "--markdown"]) == 0
+    assert capsys.readouterr().out == page(what)
+
+
+@PAGES
+def test_tables_are_whole(what, file):
+    for table in re.findall(r"(?:^\|.*\n)+", page(what), re.MULTILINE):
+        head, line, *rows = rows_of(table)
+        assert set(line) == {"---"}
+        assert {len(row) for row in (line, *rows)} == {len(head)}, head
+        assert all(cell.count("`") % 2 == 0 for row in rows for cell in row), head
+
+
+def test_the_page_of_pipelines_names_every_key_and_its_example_is_a_pipeline(tmp_path):
+    rows = {(row[0], row[2]) for row in rows_of(page("pipeline-keys"))}
+    assert {
+        ("`train_size`", "`null`"),
+        ("`repeats`", "`1`"),
+        ("`seed`", "`0`"),
+        ("`device`", "`auto`"),
+    } <= rows
+    assert ("`title`", "(required)") in rows
+    names = [row["name"] for row in catalogue("pipeline-keys")]
+    assert len(set(names)) == len(names)
+    for cls, prefix in ((Pipeline, ""), (ModelSettings, "models.NAME."), (SearchSettings, "search.")):
+        assert {f"{prefix}{field.name}" for field in fields(cls)} <= set(names)
+    (example,) = re.findall(r"```yaml\n(.*?)```", page("pipeline-keys"), re.DOTALL)
+    (tmp_path / "example.yaml").write_text(example)
+    assert load_pipeline(tmp_path / "example.yaml").models.keys() == {"weighted_sum", "lightgbm"}
 
 
 def test_other_lists_have_no_page(capsys):
@@ -36,18 +71,13 @@ def test_other_lists_have_no_page(capsys):
     assert "--json" in capsys.readouterr().err
 
 
-def test_tables_are_whole_and_name_every_indicator():
-    page = indicators_page()
-    for table in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
-        head, line, *rows = rows_of(table)
-        assert set(line) == {"---"}
-        assert {len(row) for row in (line, *rows)} == {len(head)}, head
-        assert all(cell.count("`") % 2 == 0 for row in rows for cell in row), head
+def test_the_page_names_every_indicator():
+    text = indicators_page()
     for name in INDICATORS:
-        assert f"`{name}`" in page, name
+        assert f"`{name}`" in text, name
     for preset in PRESETS:
         assert [f"`{preset}`", str(len(select(preset)))] in [
-            [row[0], row[1].split(":")[0]] for row in rows_of(page)
+            [row[0], row[1].split(":")[0]] for row in rows_of(text)
         ]
 
 
@@ -81,6 +111,6 @@ def test_json_says_family_and_presets(capsys):
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in DOCS.glob("*.md"):
-        for target in re.findall(r"\]\(([\w./-]+)[^)]*\)", page.read_text(encoding="utf-8")):
-            assert (DOCS / target).exists(), (page.name, target)
+    for file in DOCS.glob("*.md"):
+        for target in re.findall(r"\]\(([\w./-]+)[^)]*\)", file.read_text(encoding="utf-8")):
+            assert (DOCS / target).exists(), (file.name, target)

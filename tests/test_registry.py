@@ -14,7 +14,6 @@ import pytest
 
 import fusion
 from fusion.cli import main
-from fusion.cli.arguments import LISTED
 from fusion.cli.catalogue import REGISTRIES, catalogue
 from fusion.errors import FusionError
 from fusion.registry import Registry, about
@@ -109,8 +108,7 @@ def test_of_many_names_the_closest_are_shown():
 
 
 def test_everything_that_is_listed_says_what_it_is(capsys):
-    assert tuple(LISTED) == tuple(REGISTRIES)
-    for what in LISTED:
+    for what in REGISTRIES:
         rows = catalogue(what)
         assert [row["name"] for row in rows] == list(REGISTRIES[what])
         for row in rows:
@@ -120,7 +118,14 @@ def test_everything_that_is_listed_says_what_it_is(capsys):
         assert capsys.readouterr().out.split("\n")[:-1] == str(REGISTRIES[what]).split("\n")
 
 
-@pytest.mark.parametrize("what", LISTED)
+def test_an_unknown_list_is_explained():
+    with pytest.raises(FusionError, match="list pipeline: no such list; did you mean 'pipeline-keys'"):
+        catalogue("pipeline")
+    with pytest.raises(FusionError, match=r"list x: no such list; known: spaces, .*pipeline-keys"):
+        catalogue("x")
+
+
+@pytest.mark.parametrize("what", REGISTRIES)
 def test_an_installed_package_adds_to_every_list(what, tmp_path, monkeypatch):
     """Each registry asks for its own group, once its folder is imported."""
     registry = REGISTRIES[what]
@@ -145,7 +150,7 @@ def test_every_listed_registry_loads_its_entry_points_where_it_is_imported():
             match node:
                 case ast.Expr(ast.Call(ast.Attribute(ast.Name(name), "load_entry_points"))):
                     calls.add(getattr(importlib.import_module(f"fusion.{path.parent.name}"), name).group)
-    assert calls == {f"fusion.{what}" for what in LISTED}
+    assert calls == {f"fusion.{what}" for what in REGISTRIES}
 
 
 def test_a_package_that_does_not_load_is_named(registry, monkeypatch):

@@ -88,7 +88,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, default=0)
 
     sub = command("list", "List what there is.")
-    sub.add_argument("what", help="spaces, indicators, probes, models, metrics, benchmarks or searches")
+    sub.add_argument(
+        "what", help="spaces, indicators, probes, models, metrics, benchmarks, searches or pipeline-keys"
+    )
     form = sub.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true")
     form.add_argument("--markdown", action="store_true", help="the page of the documentation")

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from fusion.benchmarks import BENCHMARKS
+from fusion.errors import FusionError
 from fusion.evaluation.metrics import METRICS, Metric
-from fusion.extraction.planner import plan
+from fusion.extraction.page import family, indicators_page, table, text
 from fusion.indicators import INDICATORS, PRESETS, Indicator, select
-from fusion.probes import COSTS, PROBES
-from fusion.registry import Registry, about
+from fusion.pipeline.config import Pipeline
+from fusion.probes import PROBES
+from fusion.registry import Registry, about, suggest
 from fusion.regression import MODELS
 from fusion.search import PROPOSERS
+from fusion.settings import Settings, describe
 from fusion.spaces import SPACES, Space
-
-# A family with more members is listed by the beginnings of their names instead of one by one.
-_FEW = 12
-
-_COSTS = {
-    "structure": "no pass over the batch",
-    "forward": "one forward pass",
-    "backward": "one forward and one backward pass",
-    "passes": "a few passes",
-    "many": "more than a few passes",
-}
-
-
-def family(name: str) -> str:
-    """Return the module that an indicator is from: `activation`, or `package.module` of another package."""
-    return INDICATORS[name].function.__module__.removeprefix("fusion.indicators.")
+from fusion.storage.bundled import bundled_names
 
 
 def catalogue(what: str) -> list[dict[str, Any]]:
@@ -40,8 +26,30 @@ def catalogue(what: str) -> list[dict[str, Any]]:
     Parameters
     ----------
     what : str
-        One of `REGISTRIES`.
+        One of `REGISTRIES`, or `KEYS`.
+
+    Raises
+    ------
+    FusionError
+        For something else.
     """
+    if what == KEYS:
+        return [
+            {
+                "name": f"{prefix}{key.name}",
+                "summary": key.text,
+                "values": key.wanted,
+                "required": key.required,
+                "default": key.default,
+            }
+            for prefix, cls in _pipeline_classes().items()
+            for key in describe(cls)
+        ]
+    if what not in REGISTRIES:
+        known = [*REGISTRIES, KEYS]
+        raise FusionError(
+            f"list {what}: no such list; {suggest(what, known) or 'known: ' + ', '.join(known)}"
+        )
     extra = _EXTRA.get(what, lambda _: {})
     rows = []
     for item in REGISTRIES[what].values():
@@ -65,6 +73,7 @@ def _metric(one: Metric) -> dict[str, Any]:
 
 
 # what `fusion list` can list
+KEYS = "pipeline-keys"
 REGISTRIES: dict[str, Registry[Any]] = {
     registry.group.removeprefix("fusion."): registry
     for registry in (SPACES, INDICATORS, PROBES, MODELS, METRICS, BENCHMARKS, PROPOSERS)
@@ -79,94 +88,58 @@ _EXTRA: dict[str, Callable[[Any], dict[str, Any]]] = {
 }
 
 
-def indicators_page() -> str:
-    """Return everything known about the registered indicators as one Markdown page."""
-    families: dict[str, list[Indicator]] = {}
-    for name in INDICATORS:
-        families.setdefault(family(name), []).append(INDICATORS[name])
+def _pipeline_classes() -> dict[str, type[Settings]]:
+    """Return what stands before the names of keys -> the class of settings that has them."""
+    found: dict[str, type[Settings]] = {"": Pipeline}
+    for key in describe(Pipeline):
+        if key.nested:
+            found[f"{key.name}.NAME." if key.name == "models" else f"{key.name}."] = key.nested
+    return found
+
+
+def pipeline_page() -> str:
+    """Return all keys of a pipeline, with their defaults, as one Markdown page."""
     sections = [
-        "# Indicators\n\n<!-- Made by `fusion list indicators --markdown`; do not edit. -->",
-        "An indicator is one number per untrained network, computed from what a few passes over one batch of "
-        "images show, or from the structure alone. ↑ means that its source expects better architectures to "
-        "have higher values, ↓ lower ones; whether they do is for an evaluation to say. A pass is made once "
-        "for all indicators that need it. Where an indicator has no value for a network, the table says why "
-        "instead. `fusion list indicators --json` has the same as data; "
-        "[How to add an indicator](new-indicator.md) continues from here.",
-        "## Presets\n\nWherever names of indicators are asked for, a preset stands for several.",
-        _table(("preset", "indicators", "costs at most", "passes"), map(_preset, PRESETS)),
-        "Cost classes: " + "; ".join(f"`{cost}`, {_COSTS[cost]}" for cost in COSTS) + ".",
+        "# Pipelines\n\n<!-- Made by `fusion list pipeline-keys --markdown`; do not edit. -->",
+        "A pipeline is a YAML file that says what to compute and how to judge it. `fusion run FILE` runs "
+        "one, and `fusion run NAME` one that comes with Fusion: "
+        + ", ".join(f"`{name}`" for name in bundled_names("pipelines", ".yaml"))
+        + ". The shortest, which needs nothing but Fusion:",
+        f"```yaml\n{_SHORTEST}```",
+        "A key that is left out has its default, and `null` means that there is no such thing. `--set "
+        "KEY=VALUE`, such as `--set evaluation.splits=20 search=null models.mine.model=lightgbm`, goes over "
+        "the file; an item of a list is named by its number, from 0. An unknown key, or a value of another "
+        "kind, is refused before anything is computed. Numbers may be written as 5e-4; anchors and aliases "
+        "are refused.",
     ]
-    for name, members in families.items():
-        sections += [
-            f"## {name}",
-            _text(str(sys.modules[members[0].function.__module__].__doc__).split("\n")[0]),
-        ]
-        sections += _all(members) if len(members) <= _FEW else _by_kind(members)
-    sections += [
-        "## Passes and what they give\n\nThe observations that an indicator may ask for; the docstring of "
-        "each probe in `fusion/probes` says what they are.",
-        _table(
-            ("probe", "pass", "observations and their cost class"),
-            ((f"`{name}`", _text(PROBES[name].summary), _provides(name)) for name in PROBES),
-        ),
-    ]
+    for prefix, cls in _pipeline_classes().items():
+        if prefix:
+            sections.append(f"## {prefix.rstrip('.')}\n\n{str(cls.__doc__).partition(chr(10))[0]}")
+        rows = (
+            (
+                f"`{key.name}`",
+                text(key.wanted),
+                "(required)" if key.required else f"`{key.default}`" * bool(key.default),
+                text(key.text),
+            )
+            for key in describe(cls)
+        )
+        sections.append(table(("key", "value", "default", "meaning"), rows))
     return "\n\n".join(sections) + "\n"
 
 
-def _all(members: Sequence[Indicator]) -> list[str]:
-    rows = (
-        (f"`{one.name}`", _arrow(one), one.cost, _code(one.formula), _text(one.source)) for one in members
-    )
-    notes = (f"- `{one.name}`: {_text(one.summary)} Assumes: {_text(one.assumes)}." for one in members)
-    return [_table(("name", "", "cost", "formula", "source"), rows), "\n".join(notes)]
+_SHORTEST = """\
+title: Small networks on digits
+space: {name: nats-tss, channels: 8, cells: 1}
+images: digits
+target: digits test accuracy
+accuracies: {table: data/digits-tss/accuracies.parquet}
+"""
 
 
-def _by_kind(members: Sequence[Indicator]) -> list[str]:
-    """Join members whose names begin with the same two words; the first stands for their formulas."""
-    kinds: dict[tuple[str, ...], list[Indicator]] = {}
-    for one in members:
-        kinds.setdefault((*one.name.split("_")[:2], _arrow(one), one.cost), []).append(one)
-    rows = (
-        (
-            ", ".join(f"`{one.name}`" for one in kind),
-            _arrow(kind[0]),
-            kind[0].cost,
-            _code(kind[0].formula),
-        )
-        for kind in kinds.values()
-    )
-    sources, assumed = (
-        dict.fromkeys(found) for found in zip(*((m.source, m.assumes) for m in members), strict=True)
-    )
-    return [
-        _table(("names", "", "cost", "formula (of the first)"), rows),
-        f"Source: {_text('; '.join(sources))}.\n\nAssume: {_text('; '.join(assumed))}.",
-    ]
-
-
-def _preset(name: str) -> tuple[str, ...]:
-    chosen = select(name)
-    cost = max((INDICATORS[one].cost for one in chosen), key=COSTS.index)
-    named = ": " + ", ".join(f"`{one}`" for one in chosen) if len(chosen) <= _FEW else ""
-    return f"`{name}`", f"{len(chosen)}{named}", _COSTS[cost], ", ".join(f"`{one}`" for one in plan(chosen))
-
-
-def _provides(probe: str) -> str:
-    return ", ".join(f"`{name}` ({cost})" for name, cost in PROBES[probe].provides.items())
-
-
-def _arrow(one: Indicator) -> str:
-    return "↑" if one.higher_is_better else "↓"
-
-
-def _code(text: str) -> str:
-    # a table ends its cell at a bar inside code too
-    return "`" + text.replace("|", r"\|") + "`"
-
-
-def _text(text: str) -> str:
-    return re.sub(r"([*<|])", r"\\\1", text)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+def page(what: str) -> str:
+    """Return what is listed as the page of the documentation; raises FusionError where there is none."""
+    pages = {"indicators": indicators_page, KEYS: pipeline_page}
+    if what not in pages:
+        raise FusionError(f"list {what} --markdown: only {' and '.join(pages)} have a page; use --json")
+    return pages[what]()

@@ -1,135 +1,160 @@
-"""What a pipeline file may say, checked key by key."""
+"""What a pipeline file may say."""
 
 from __future__ import annotations
 
-import difflib
-import types
-import typing
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
-import yaml
+from pydantic import BeforeValidator, Discriminator, Tag
 
 from fusion.errors import FusionError
-from fusion.settings import read_settings
-from fusion.storage.bundled import bundled
-
-T = TypeVar("T")
+from fusion.extraction.verb import BATCH_SIZE
+from fusion.search.results import SearchSettings as SearchNumbers
+from fusion.settings import Flag, Settings, Text, Texts, Whole, Wholes, check, override
+from fusion.storage.bounded_yaml import read_yaml
+from fusion.storage.bundled import bundled, bundled_names, find
+from fusion.work import Work
 
 
 @dataclass(frozen=True)
-class Architectures:
+class Architectures(Settings):
     """Which architectures are extracted and evaluated.
 
     Attributes
     ----------
     sample : int or None
-        So many at random; None, with no `file`, is the whole space.
+        So many at random; with neither this nor `file`, the whole space.
     file : str or None
-        CSV or Parquet with a column `arch`, or text with one architecture a line.
+        A table with a column of architectures, or text with one architecture a line.
     seed : int
         Of the sample.
     distinct : bool
-        Sample among different networks (keys) instead of among architecture strings.
+        Sample among different networks instead of among architecture strings.
     without_dead_edges : bool
         Leave out those with an operation on no path from input to output, after sampling.
     """
 
-    sample: int | None = None
-    file: str | None = None
-    seed: int = 0
-    distinct: bool = False
-    without_dead_edges: bool = False
+    kind = "architectures"
+
+    sample: Whole | None = None
+    file: Text | None = None
+    seed: Whole = 0
+    distinct: Flag = False
+    without_dead_edges: Flag = False
 
 
 @dataclass(frozen=True)
-class Accuracies:
+class AccuracySettings(Settings):
     """Where measured accuracies come from: a table with a column, or the files of a benchmark.
 
     Attributes
     ----------
     table : str or None
-        Parquet or CSV with the columns `arch_column` and `column`.
-    column, arch_column : str
+        A file with a column of architectures and columns of accuracies.
+    column : str
+        Of the accuracies in `table`.
+    arch_column : str or None
+        Of the architectures in `table`; null finds it.
+    lower_is_better : bool
+        Whether `column` holds an error or a loss.
     archive : str or None
-        The file or folder that `benchmark` publishes.
+        In place of `table`: the file or folder that `benchmark` publishes.
     benchmark : str
         Of the archive; `fusion list benchmarks --json` has the names, and what the next three can be.
-    dataset, split, epochs : str or None
-        Of the archive; for the default, `cifar10`, `cifar100` or `ImageNet16-120`; `test` or `val`;
-        `200` or `12`. None where the benchmark has only one, or one that goes without saying.
+    dataset : str or None
+        Of the archive; null where the benchmark has only one, as in the next two.
+    split : str or None
+        Of the archive.
+    epochs : str or None
+        Of the archive; null also where a number of epochs goes without saying.
     """
 
-    table: str | None = None
-    column: str = "accuracy"
-    arch_column: str = "arch"
-    archive: str | None = None
-    benchmark: str = "nats-tss"
-    dataset: str | None = None
-    split: str | None = None
-    epochs: str | None = None
+    kind = "accuracies"
+
+    table: Text | None = None
+    column: Text = "accuracy"
+    arch_column: Text | None = None
+    lower_is_better: Flag = False
+    archive: Text | None = None
+    benchmark: Text = "nats-tss"
+    dataset: Text | None = None
+    split: Text | None = None
+    epochs: Text | None = None
 
 
 @dataclass(frozen=True)
-class ModelSettings:
+class ModelSettings(Settings):
     """A fusion model and what it sees.
 
     Attributes
     ----------
     model : str
-        Name of the model.
+        Which model; `fusion list models` has the names.
     indicators : str or None
-        Preset or comma-separated names; None is all that are extracted.
+        Preset or comma-separated names; null is all that are extracted.
     params : dict
-        Settings of the model.
+        Settings of the model, by name.
     """
 
-    model: str
-    indicators: str | None = None
-    params: dict[str, Any] = field(default_factory=dict)
+    kind = "model"
+
+    model: Text
+    indicators: Text | None = None
+    params: dict[Text, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class EvaluationSettings:
-    """How predictions are judged; see `fusion.evaluation.evaluate`."""
+class EvaluationSettings(Settings):
+    """How predictions are judged.
 
-    train_size: int = 100
-    train_sizes: tuple[int, ...] = (25, 50, 100, 200)
-    splits: int = 10
-    bootstrap: int = 200
-    seed: int = 0
+    Attributes
+    ----------
+    train_size : int or None
+        Architectures that models are trained on; null fits it to how many there are.
+    train_sizes : tuple of int or None
+        Of the learning curve; null fits them.
+    splits : int
+        Random splits into training and test architectures.
+    bootstrap : int
+        Bootstrap replicates of the intervals.
+    seed : int
+        Of splits and replicates.
+    """
+
+    kind = "evaluation"
+
+    train_size: Whole | None = None
+    train_sizes: Wholes | None = None
+    splits: Whole = 10
+    bootstrap: Whole = 200
+    seed: Whole = 0
 
 
 @dataclass(frozen=True)
-class SearchSettings:
-    """How the space is searched; see `fusion.search.compare`.
+class SearchSettings(SearchNumbers):
+    """How the space is searched.
 
     Attributes
     ----------
     model : str
         The predictor, one of the pipeline's `models`, fitted anew in each round on what was measured.
-    budget : int
-        Measured architectures per search.
-    initial, rounds, candidates : int
-        Random architectures measured first; rounds of fitting and measuring; architectures whose
-        accuracy is predicted in each round.
-    repeats : int
-        Searches of each kind.
     """
 
-    model: str = "weighted_sum"
-    budget: int = 50
-    initial: int = 20
-    rounds: int = 3
-    candidates: int = 100
-    repeats: int = 5
-    seed: int = 0
+    model: Text = "weighted_sum"
+
+
+_Each = Annotated[tuple[AccuracySettings, ...], BeforeValidator(tuple)]
+# the discriminator keeps messages to what was meant
+_OneOrEach = Annotated[
+    Annotated[AccuracySettings, Tag("one")] | Annotated[_Each, Tag("each")],
+    Discriminator(lambda value: "each" if isinstance(value, list | tuple) else "one"),
+]
 
 
 @dataclass(frozen=True)
-class Pipeline:
+class Pipeline(Settings):
     """One run from architectures to report.
 
     Attributes
@@ -137,102 +162,70 @@ class Pipeline:
     title : str
         Of the report.
     space : dict
-        `name`, and the settings of the space.
-    images, table : str
-        Either the images to extract indicators from, as in `fusion.images.load_images`, or a table
-        of indicators that was extracted before.
-    accuracies : Accuracies
+        `name`, and the settings of the space (`fusion list spaces --json`).
+    accuracies : AccuracySettings, or tuple of AccuracySettings
+        Measured accuracies; with `tables` a list, one for each.
     target : str
-        What the accuracies are, in words, for the report's protocol.
+        What the accuracies are, in words, for the report.
+    images : str or None
+        Images from which indicators are extracted: `digits`, a CIFAR folder, an `.npz`, an image folder.
+    table : str or None
+        In place of `images`: a table of indicators that was extracted before.
+    tables : tuple of str or None
+        In place of both: several such tables, between which models are transferred.
+    architectures : Architectures
+        Which are extracted and judged, of a whole benchmark; a table of accuracies names its own.
     indicators : str
-        Preset or comma-separated names.
+        Preset or comma-separated names; `fusion list indicators` has them.
     models : dict of str to ModelSettings
-        Fusion models by the names that the report gives them; the first one is saved as the run's
-        model.
-    batch_size, repeats, seed : int
-        Images per batch, initialisations per architecture, seed of both.
+        Fusion models by the names that the report gives them; the first one is saved as the run's model.
+    evaluation : EvaluationSettings
+        How predictions are judged.
+    search : SearchSettings or None
+        How the space is searched; null is not at all.
+    batch_size : int
+        Images per batch.
+    repeats : int
+        Initialisations per architecture.
+    seed : int
+        Of the batch and the initialisations.
     device : str
         `auto`, `cpu`, `cuda` or `cuda:N`.
     workers : int
         Processes; 0 is one per core.
     """
 
-    title: str
-    space: dict[str, Any]
-    accuracies: Accuracies
-    target: str
-    images: str | None = None
-    table: str | None = None
-    architectures: Architectures = field(default_factory=Architectures)
-    indicators: str = "standard"
-    models: dict[str, ModelSettings] = field(
-        default_factory=lambda: {
-            "weighted_sum": ModelSettings("weighted_sum"),
-            "lightgbm": ModelSettings("lightgbm"),
-        }
+    kind = "pipeline"
+
+    title: Text
+    space: dict[Text, Any]
+    accuracies: _OneOrEach
+    target: Text
+    images: Text | None = None
+    table: Text | None = None
+    tables: Texts | None = None
+    architectures: Architectures = Architectures()
+    indicators: Text = "standard"
+    models: dict[Text, ModelSettings] = field(
+        default_factory=lambda: {name: ModelSettings(name) for name in ("weighted_sum", "lightgbm")}
     )
-    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    evaluation: EvaluationSettings = EvaluationSettings()
     search: SearchSettings | None = None
-    batch_size: int = 64
-    repeats: int = 1
-    seed: int = 0
-    device: str = "auto"
-    workers: int = 0
+    batch_size: Whole = BATCH_SIZE
+    repeats: Whole = 1
+    seed: Whole = 0
+    device: Text = Work.device
+    workers: Whole = Work.workers
 
-
-def _convert(annotation: Any, value: Any, where: str) -> Any:
-    """Return `value` as the annotated type; raises FusionError naming the key."""
-    origin, choices = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is types.UnionType:
-        if value is None and type(None) in choices:
-            return None
-        (annotation,) = (choice for choice in choices if choice is not type(None))
-        return _convert(annotation, value, where)
-    if is_dataclass(annotation):
-        return _from_dict(annotation, value, where)  # type: ignore[arg-type]
-    if origin is tuple and isinstance(value, list | tuple):
-        return tuple(_convert(choices[0], item, where) for item in value)
-    if origin is dict and isinstance(value, dict):
-        if choices[1] is Any:
-            return value
-        return {str(key): _convert(choices[1], item, f"{where}: {key}") for key, item in value.items()}
-    if (
-        isinstance(annotation, type)
-        and isinstance(value, annotation)
-        and not (annotation is int and isinstance(value, bool))
-    ):
-        return value
-    if annotation is str and isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    wanted = {str: "text", int: "a whole number", bool: "true or false"}.get(annotation, "a list or mapping")
-    raise FusionError(f"{where}: expected {wanted}, got {value!r}")
-
-
-def _from_dict(cls: type[T], values: Any, where: str) -> T:
-    if not isinstance(values, dict):
-        raise FusionError(f"{where}: expected a mapping of keys, got {values!r}")
-    known = {item.name: item for item in fields(cls)}  # type: ignore[arg-type]
-    for key in values:
-        if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-            raise FusionError(f"{where}: key {key!r} does not exist; {hint}")
-    for name, item in known.items():
-        if name not in values and item.default is MISSING and item.default_factory is MISSING:
-            raise FusionError(f"{where}: key {name!r} is missing")
-    hints = typing.get_type_hints(cls)
-    return cls(**{key: _convert(hints[key], value, f"{where}: {key}") for key, value in values.items()})
-
-
-def _override(values: dict[str, Any], settings: Sequence[str]) -> None:
-    for name, value in read_settings(settings, "--set").items():
-        *path, last = name.split(".")
-        place = values
-        for part in path:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise FusionError(f"--set {name}: {part!r} has no keys of its own")
-        place[last] = value
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tables is None:
+            if isinstance(self.accuracies, tuple):
+                raise FusionError("accuracies: a list of them goes with `tables`; without, name one")
+        elif self.table is not None or self.images is not None:
+            raise FusionError("tables: they are in place of `table` and `images`; set these to null")
+        elif not isinstance(self.accuracies, tuple) or len(self.accuracies) != len(self.tables):
+            raise FusionError(f"accuracies: give a list of {len(self.tables)}, one for each of `tables`")
 
 
 def load_pipeline(source: str | Path, settings: Sequence[str] = ()) -> Pipeline:
@@ -248,16 +241,13 @@ def load_pipeline(source: str | Path, settings: Sequence[str] = ()) -> Pipeline:
     FusionError
         When there is no such file, it is no YAML, or a key is unknown, missing or of another type.
     """
-    path = Path(source)
-    if not path.is_file():
+    path = find(source)
+    if not path.is_file() and path.name == str(source):
         path = bundled(f"pipelines/{path.stem}.yaml")
-        if not path.is_file():
-            names = ", ".join(sorted(entry.stem for entry in path.parent.glob("*.yaml")))
-            raise FusionError(f"pipeline {source}: no such file; bundled: {names}")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FusionError(f"pipeline {path}: not readable as YAML ({' '.join(str(error).split())})") from None
+    if not path.is_file():
+        names = ", ".join(bundled_names("pipelines", ".yaml"))
+        raise FusionError(f"pipeline {source}: no such file; bundled: {names}")
+    values = read_yaml(path, "pipeline")
     if isinstance(values, dict):
-        _override(values, settings)
-    return _from_dict(Pipeline, values, f"pipeline {path.name}")
+        override(values, settings, "--set")
+    return check(Pipeline, values, f"pipeline {path.name}")

@@ -7,33 +7,39 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fusion.errors import FusionError
+from fusion.settings import Settings, Whole
 
 FORMAT = 2
 
 
 @dataclass(frozen=True)
-class SearchSettings:
+class SearchSettings(Settings):
     """How a space is searched.
 
     Attributes
     ----------
     budget : int
         Measured architectures per search.
-    initial, rounds : int
-        Random architectures measured first; rounds of fitting and measuring.
+    initial : int
+        Random architectures measured first.
+    rounds : int
+        Of fitting and measuring.
     candidates : int
         Architectures whose accuracy is predicted in each round.
     repeats : int
         Searches of each kind.
     seed : int
+        Of all searches.
     """
 
-    budget: int = 50
-    initial: int = 20
-    rounds: int = 3
-    candidates: int = 100
-    repeats: int = 5
-    seed: int = 0
+    kind = "search"
+
+    budget: Whole = 50
+    initial: Whole = 20
+    rounds: Whole = 3
+    candidates: Whole = 100
+    repeats: Whole = 5
+    seed: Whole = 0
 
 
 @dataclass(frozen=True)

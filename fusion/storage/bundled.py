@@ -16,6 +16,11 @@ def bundled(relative: str) -> Path:
     return inside if inside.exists() else _PACKAGE.parent / relative
 
 
+def bundled_names(relative: str, suffix: str) -> list[str]:
+    """Return the names, less `suffix`, of the bundled files of this kind in a folder, sorted."""
+    return sorted(file.name.removesuffix(suffix) for file in bundled(relative).glob(f"*{suffix}"))
+
+
 def find(path: str | Path) -> Path:
     """Return `path` where it exists, else the bundled file of that name, else `path` as it is."""
     given = Path(path).expanduser()

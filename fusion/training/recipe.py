@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from fusion.errors import FusionError
 from fusion.registry import Registry
+from fusion.settings import (
+    Count,
+    Flag,
+    NotNegative,
+    Positive,
+    Settings,
+    Share,
+    one_of,
+    some_of,
+)
+from fusion.storage.bounded_yaml import read_yaml
 from fusion.storage.bundled import find
 from fusion.training.augmentation import AUGMENTATIONS
 
@@ -60,16 +69,8 @@ def adamw(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.Optimizer
     return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, foreach=True)
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Settings):
     """How an architecture is trained. Every key has a default and holds a JSON value.
 
     Attributes
@@ -102,44 +103,20 @@ class Recipe:
         For a value of the wrong type or out of range.
     """
 
-    epochs: int = 3
-    batch_size: int = 32
-    lr: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    train_images: int | None = None
-    seeds: int = 3
-    optimiser: str = "sgd"
-    nesterov: bool = True
-    schedule: str = "cosine"
-    augmentation: tuple[str, ...] = ()
-    test_every: int | None = None
+    kind = "recipe"
 
-    def __post_init__(self) -> None:
-        for name, valid, expected in self._checks():
-            if not valid:
-                raise FusionError(f"recipe: {name} is {getattr(self, name)!r}, expected {expected}")
-        # YAML and JSON know only lists
-        object.__setattr__(self, "augmentation", tuple(self.augmentation))
-
-    def _checks(self) -> Iterator[tuple[str, bool, str]]:
-        """Yield name, whether its value is valid, and what would be."""
-        count, number = "an integer of at least 1", "a number"
-        for name in ("epochs", "batch_size", "seeds"):
-            yield name, _is_count(getattr(self, name)), count
-        for name in ("train_images", "test_every"):
-            value = getattr(self, name)
-            yield name, value is None or _is_count(value), f"{count}, or None"
-        lr, momentum, decay = self.lr, self.momentum, self.weight_decay
-        yield "lr", _is_number(lr) and lr > 0, f"{number} above 0"
-        yield "momentum", _is_number(momentum) and 0 <= momentum < 1, f"{number} from 0 to below 1"
-        yield "weight_decay", _is_number(decay) and decay >= 0, f"{number} of at least 0"
-        yield "nesterov", isinstance(self.nesterov, bool), "true or false"
-        for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES)):
-            yield name, getattr(self, name) in tuple(known), f"one of {', '.join(known)}"
-        names = self.augmentation
-        valid = isinstance(names, list | tuple) and all(item in tuple(AUGMENTATIONS) for item in names)
-        yield "augmentation", valid, f"a list of {', '.join(AUGMENTATIONS)}, or of none of them"
+    epochs: Count = 3
+    batch_size: Count = 32
+    lr: Positive = 0.1
+    momentum: Share = 0.9
+    weight_decay: NotNegative = 5e-4
+    train_images: Count | None = None
+    seeds: Count = 3
+    optimiser: Annotated[str, one_of(OPTIMISERS)] = "sgd"
+    nesterov: Flag = True
+    schedule: Annotated[str, one_of(SCHEDULES)] = "cosine"
+    augmentation: Annotated[tuple[str, ...], some_of(AUGMENTATIONS)] = ()
+    test_every: Count | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
@@ -165,31 +142,11 @@ def load_recipe(source: str | Path | None, settings: Mapping[str, Any]) -> Recip
     FusionError
         When the file is missing or no YAML mapping, or a key is unknown or its value bad.
     """
-    values = {} if source is None else _read(find(source))
+    values = {} if source is None else read_yaml(find(source), "recipe")
+    if not isinstance(values, dict):
+        raise FusionError(f"recipe {source}: expected lines of key: value, got {values!r}")
     try:
         Recipe.from_dict(values)
     except FusionError as error:
         raise FusionError(f"{source}: {error}") from None
-    return Recipe.from_dict({**values, **_numbers(settings)})
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FusionError(f"recipe {path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FusionError(f"recipe {path}: not readable as YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(values, dict):
-        raise FusionError(f"recipe {path}: expected lines of key: value, got {values!r}")
-    return _numbers(values)
-
-
-def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `values` with numbers such as 5e-4, which YAML 1.1 takes for text, as numbers."""
-    found = dict(values)
-    for name in ("lr", "momentum", "weight_decay"):
-        if isinstance(found.get(name), str):
-            with suppress(ValueError):
-                found[name] = float(found[name])
-    return found
+    return Recipe.from_dict({**values, **settings})

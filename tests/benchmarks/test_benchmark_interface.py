@@ -8,7 +8,7 @@ import pytest
 from fusion.benchmarks import BENCHMARKS, Benchmark
 from fusion.errors import FusionError
 from fusion.images import load_images
-from fusion.pipeline.config import Accuracies
+from fusion.pipeline.config import AccuracySettings
 from fusion.pipeline.inputs import load_accuracies
 from fusion.spaces import SPACES, make_space
 from fusion.storage.bundled import bundled
@@ -83,13 +83,13 @@ def test_folder_of_something_else(tmp_path):
 
 
 def test_pipeline_names_any_benchmark():
-    chosen = Accuracies(
+    chosen = AccuracySettings(
         archive="data/digits-tss", benchmark="measured", dataset="digits", split="test", epochs="5"
     )
     measured = load_accuracies(chosen, make_space("nats-tss"))
     expected = BENCHMARKS["digits-tss"]().accuracies()["accuracy"]
     assert measured.by_arch.to_dict() == expected.to_dict()
     with pytest.raises(FusionError, match="unknown benchmark 'measure'; did you mean 'measured'"):
-        load_accuracies(Accuracies(archive="x", benchmark="measure"), TINY)
+        load_accuracies(AccuracySettings(archive="x", benchmark="measure"), TINY)
     with pytest.raises(FusionError, match="epochs is 'all', expected a whole number"):
-        load_accuracies(Accuracies(archive="x", epochs="all"), TINY)
+        load_accuracies(AccuracySettings(archive="x", epochs="all"), TINY)

@@ -8,7 +8,7 @@ import pytest
 from fusion.benchmarks import BENCHMARKS
 from fusion.errors import FusionError
 from fusion.images import load_images
-from fusion.pipeline.config import Accuracies
+from fusion.pipeline.config import AccuracySettings
 from fusion.pipeline.inputs import load_accuracies
 from fusion.spaces import make_space
 from fusion.training.measure import KEYS, measure
@@ -49,7 +49,9 @@ def test_the_last_epoch_is_what_is_meant(folder):
 
 
 def test_pipeline_names_an_epoch(folder):
-    chosen = Accuracies(archive=str(folder), benchmark="measured", dataset="digits", split="test", epochs="2")
+    chosen = AccuracySettings(
+        archive=str(folder), benchmark="measured", dataset="digits", split="test", epochs="2"
+    )
     expected = BENCHMARKS["measured"](folder).accuracies(epochs=2)["accuracy"]
     assert load_accuracies(chosen, SPACE).by_arch.to_dict() == expected.to_dict()
 

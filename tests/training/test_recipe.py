@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import pickle
+from dataclasses import FrozenInstanceError, asdict, replace
 
 import pytest
 import torch
 from torch import nn
 
 from fusion.errors import FusionError
+from fusion.settings import read_settings
 from fusion.training.recipe import OPTIMISERS, SCHEDULES, Recipe, load_recipe
 
 FEAR = {"batch_size": 256, "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
@@ -62,6 +64,17 @@ def test_unknown_key():
         Recipe.from_dict({"epoch": 3, "learning_rate": 0.1})
 
 
+def test_a_recipe_is_a_frozen_value():
+    recipe = Recipe(lr=1, augmentation=["flip"])
+    assert pickle.loads(pickle.dumps(recipe)) == recipe
+    assert {recipe: 1}[Recipe(lr=1.0, augmentation=("flip",))] == 1
+    assert asdict(recipe)["augmentation"] == ("flip",)
+    with pytest.raises(FrozenInstanceError):
+        recipe.lr = 2.0
+    with pytest.raises(FusionError, match="recipe: lr is 0, expected a number above 0"):
+        replace(recipe, lr=0)
+
+
 def test_recipe_survives_json():
     recipe = Recipe(augmentation=("flip", "crop"), test_every=2)
     assert Recipe.from_dict(json.loads(json.dumps(asdict(recipe)))) == recipe
@@ -87,7 +100,7 @@ def test_settings_go_over_the_file_and_the_file_over_the_defaults(tmp_path):
     file = tmp_path / "recipe.yaml"
     file.write_text("epochs: 7\nlr: 5e-2\nweight_decay: 1e-4\naugmentation: [flip]\n")
     expected = Recipe(epochs=9, lr=0.05, weight_decay=2e-4, augmentation=("flip",))
-    assert load_recipe(file, {"epochs": 9, "weight_decay": "2e-4"}) == expected
+    assert load_recipe(file, read_settings(["epochs=9", "weight_decay=2e-4"], "--set")) == expected
     assert load_recipe(None, {}) == Recipe()
 
 
@@ -111,7 +124,8 @@ def test_recipes_of_papers(tmp_path):
     [
         ("epochs: many", r"recipe\.yaml: recipe: epochs is 'many', expected an integer"),
         ("lr: fast", r"recipe\.yaml: recipe: lr is 'fast', expected a number above 0"),
-        ("lr: nan", r"recipe\.yaml: recipe: lr is nan, expected"),
+        ("lr: nan", r"recipe\.yaml: recipe: lr is 'nan', expected"),
+        ("lr: .nan", r"recipe\.yaml: recipe: lr is nan, expected"),
         ("epoch: 3", r"recipe\.yaml: recipe: unknown key epoch; known: "),
         ("1: 2", r"recipe\.yaml: recipe: unknown key 1; known: "),
         ("augmentation: flip", r"recipe\.yaml: recipe: augmentation is 'flip', expected a list"),
