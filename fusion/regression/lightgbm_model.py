@@ -15,6 +15,7 @@ from fusion.regression.base import MODELS, FusionModel, ModelInfo, ModelState
 from fusion.regression.columns import Array
 from fusion.regression.target import learn_target, levels_from_state, to_accuracies
 from fusion.regression.transform import IndicatorTransform
+from fusion.tables import Pool
 
 TEXT_FILE = "model.txt"
 
@@ -86,6 +87,7 @@ class LightGBM(FusionModel):
     """
 
     uses_pool = True
+    files = (TEXT_FILE,)
 
     def __init__(
         self,
@@ -113,7 +115,7 @@ class LightGBM(FusionModel):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, pool: npt.ArrayLike | None = None) -> LightGBM:
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, pool: Pool | npt.ArrayLike | None = None) -> LightGBM:
         """Grow the trees.
 
         Parameters
@@ -122,7 +124,7 @@ class LightGBM(FusionModel):
             At least two architectures.
         y : array, shape (n_architectures,)
             Accuracies in percent.
-        pool : DataFrame or array, shape (n_pool, n_indicators), optional
+        pool : Pool, DataFrame or array, shape (n_pool, n_indicators), optional
             Indicators of the space's architectures, unlabelled; ranks are taken among them instead of
             among `X`.
 

@@ -11,6 +11,7 @@ from fusion.regression.base import MODELS, FusionModel, ModelInfo, ModelState
 from fusion.regression.columns import COLUMNS, Array
 from fusion.regression.target import learn_target, levels_from_state, to_accuracies
 from fusion.regression.transform import IndicatorTransform
+from fusion.tables import Pool
 
 # For features of standard deviation about 1.
 _PENALTIES = (0.0, *(10.0**i for i in range(-4, 2)))
@@ -111,7 +112,9 @@ class WeightedSum(FusionModel):
         self.penalty = penalty
         self.target = target
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, pool: npt.ArrayLike | None = None) -> WeightedSum:
+    def fit(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, pool: Pool | npt.ArrayLike | None = None
+    ) -> WeightedSum:
         """Learn the weights.
 
         Parameters
@@ -119,7 +122,7 @@ class WeightedSum(FusionModel):
         X : DataFrame or array, shape (n_architectures, n_indicators)
         y : array, shape (n_architectures,)
             Accuracies in percent.
-        pool : DataFrame or array, shape (n_pool, n_indicators), optional
+        pool : Pool, DataFrame or array, shape (n_pool, n_indicators), optional
             Indicators of the space's architectures, unlabelled; the transformation is learned from
             them instead of from `X`.
 
