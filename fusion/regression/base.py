@@ -18,6 +18,8 @@ from fusion.regression.columns import Array
 from fusion.regression.transform import IndicatorTransform
 from fusion.tables import Pool
 
+REFERENCES = ("pool", "training")
+
 
 @dataclass(frozen=True)
 class ModelState:

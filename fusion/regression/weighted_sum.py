@@ -7,7 +7,8 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from fusion.errors import FusionError
-from fusion.regression.base import MODELS, FusionModel, ModelInfo, ModelState
+from fusion.regression.base import MODELS, REFERENCES, FusionModel, ModelInfo, ModelState
+from fusion.regression.checked import number, one_of, vector
 from fusion.regression.columns import COLUMNS, Array
 from fusion.regression.target import learn_target, levels_from_state, to_accuracies
 from fusion.regression.transform import IndicatorTransform
@@ -210,13 +211,13 @@ class WeightedSum(FusionModel):
 
     def restore(self, state: ModelState) -> None:
         values = state.values
-        self.coef_ = np.array(values["coef"], dtype=np.float64)
-        self.penalty_ = float(values["penalty"])
-        self.levels_ = levels_from_state(values["levels"])
-        self.intercept_ = float(values["intercept"])
-        self.reference_ = values["reference"]
         self.transformer_ = IndicatorTransform(self.transformation).restore(values["transformer"])
         self.n_features_in_ = self.transformer_.n_features_in_
+        self.coef_ = vector(values["coef"], "coef", self.n_features_in_ + len(self.transformer_.flagged_))
+        self.penalty_ = number(values["penalty"], "penalty")
+        self.levels_ = levels_from_state(values["levels"])
+        self.intercept_ = number(values["intercept"], "intercept")
+        self.reference_ = one_of(values["reference"], REFERENCES, "reference")
 
 
 MODELS.add(
