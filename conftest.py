@@ -26,9 +26,7 @@ def _networks(space: fusion.spaces.Space, n: int) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def examples(
-    request: pytest.FixtureRequest, tmp_path: Path, doctest_namespace: dict[str, object]
-) -> None:
+def examples(request: pytest.FixtureRequest, tmp_path: Path, doctest_namespace: dict[str, object]) -> None:
     """Put both into the names of an example that speaks of them."""
     if isinstance(request.node, pytest.DoctestItem):
         doctest_namespace["folder"] = tmp_path

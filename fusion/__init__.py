@@ -38,7 +38,7 @@ _FACE = {
     "space": "fusion.face",
 }
 
-__all__ = [*_FACE]  # noqa: PLE0604
+__all__ = [*_FACE]
 
 if TYPE_CHECKING:
     from fusion import images as images

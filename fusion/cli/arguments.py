@@ -125,7 +125,9 @@ def _from_table(sub: argparse.ArgumentParser, model: str, *, several: bool = Tru
     nargs: Any = {"nargs": "+"} if several else {}
     more = "; several are groups, normalised each by itself" if several else ""
     table = f"folder that `fusion extract` wrote{more}"
-    accuracies = "plain table, or a folder that `fusion measure` wrote" + (", one per table" if several else "")
+    accuracies = "plain table, or a folder that `fusion measure` wrote" + (
+        ", one per table" if several else ""
+    )
     target = "column of the accuracies" + (", one for all or one each" if several else "")
     sub.add_argument("--indicators", required=True, type=find, help=table, **nargs)
     sub.add_argument("--accuracies", required=True, type=find, help=accuracies, **nargs)

@@ -128,7 +128,9 @@ def _tell_undefined(table: IndicatorTable, asked: int) -> None:
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         print(f"no architecture has a value of {len(names)} indicators ({shown}): {reason}")
     if sum(map(len, reasons.values())) == asked:
-        raise FusionError(f"{table.path}: no indicator has a value for any architecture; see the reasons above")
+        raise FusionError(
+            f"{table.path}: no indicator has a value for any architecture; see the reasons above"
+        )
 
 
 def _fit(args: argparse.Namespace) -> None:
@@ -195,7 +197,9 @@ def _evaluate(args: argparse.Namespace) -> None:
             print(f"\n{name}")
             _print_methods({row.name: of.methods[row.groups[name].method] for row in found.summary})
     else:
-        _print_methods(dict(sorted(found.methods.items(), key=lambda item: -(item[1].scores["srocc"].mean or -2))))
+        _print_methods(
+            dict(sorted(found.methods.items(), key=lambda item: -(item[1].scores["srocc"].mean or -2)))
+        )
     print(f"Report: {args.out / 'report.html'}")
     _told([*found.notes, *found.warnings])
 

@@ -16,9 +16,7 @@ from fusion.storage.bundled import find
 from fusion.tables import Accuracies, IndicatorTable, read_accuracies, read_archs
 
 
-def choose_architectures(
-    space: Space, chosen: Architectures, column: str | None = None
-) -> list[str]:
+def choose_architectures(space: Space, chosen: Architectures, column: str | None = None) -> list[str]:
     """Return the architectures that a command or a pipeline names.
 
     Raises
@@ -80,7 +78,9 @@ class Rows:
         if not missing:
             return self
         shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        told = f"{len(missing)} architectures are not in {table.path} and were left out; extract them: {shown}"
+        told = (
+            f"{len(missing)} architectures are not in {table.path} and were left out; extract them: {shown}"
+        )
         archs = [arch for arch, found in zip(self.archs, there, strict=True) if found]
         return Rows(archs, self.columns[there].reset_index(drop=True), (*self.told, told))
 
@@ -114,9 +114,7 @@ def _distinct(space: Space, chosen: Architectures) -> list[str]:
     return [keys[i] for i in order[: chosen.sample]]
 
 
-def load_accuracies(
-    chosen: AccuracySettings, space: Space, archs: Sequence[str] | None = None
-) -> Accuracies:
+def load_accuracies(chosen: AccuracySettings, space: Space, archs: Sequence[str] | None = None) -> Accuracies:
     """Return the accuracies that a command or a pipeline names.
 
     Parameters

@@ -1,29 +1,39 @@
-"""Indicator table and accuracies to a fusion model: scikit-learn estimators.
+"""Indicator table and accuracies to a fusion model: scikit-learn estimators, and predictors made of them.
 
 Every module that an installed package names in the entry point group `fusion.models` is imported
 too, and registers its models.
 """
 
 from fusion.regression.base import MODELS, FusionModel, ModelState, make_model
+from fusion.regression.fusion_indicator import FusionIndicator
+from fusion.regression.groups import Group, fit_groups, grouped
 from fusion.regression.lightgbm_model import LightGBM
-from fusion.regression.saving import FORMAT, SavedModel, load_model, save_model
-from fusion.regression.subset import OnIndicators
+from fusion.regression.predictor import Predictor
+from fusion.regression.source import Source
+from fusion.regression.spec import ModelSpec
+from fusion.regression.subset import OnIndicators, WithinGroup
 from fusion.regression.transform import IndicatorTransform
+from fusion.regression.verb import fit
 from fusion.regression.weighted_sum import WeightedSum
 
 __all__ = [
-    "FORMAT",
     "MODELS",
+    "FusionIndicator",
     "FusionModel",
+    "Group",
     "IndicatorTransform",
     "LightGBM",
+    "ModelSpec",
     "ModelState",
     "OnIndicators",
-    "SavedModel",
+    "Predictor",
+    "Source",
     "WeightedSum",
-    "load_model",
+    "WithinGroup",
+    "fit",
+    "fit_groups",
+    "grouped",
     "make_model",
-    "save_model",
 ]
 
 MODELS.load_entry_points()

@@ -16,6 +16,9 @@ from fusion.errors import FusionError
 from fusion.registry import Registry
 from fusion.regression.columns import Array
 from fusion.regression.transform import IndicatorTransform
+from fusion.tables import Pool
+
+REFERENCES = ("pool", "training")
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,19 @@ class ModelState:
     files: dict[str, str] = field(default_factory=dict)
 
 
+def pool_values(pool: Pool | npt.ArrayLike | None) -> Any:
+    """Return the table of a pool, which may be given as it is, in a `Pool`, or not at all."""
+    return pool.table if isinstance(pool, Pool) else pool
+
+
 class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """A regressor from indicator values to accuracy.
 
     `X` is an indicator table, shape (n_architectures, n_indicators): a DataFrame or an array; NaN and
     infinite values are missing. `y` is the accuracies in percent, shape (n_architectures,), finite.
 
-    A subclass implements `fit`, `predict`, `to_state` and `restore`, and is registered in `MODELS`;
-    `save_model` and `load_model` then work.
+    A subclass implements `fit`, `predict`, `to_state` and `restore`, and is registered in `MODELS`; it can
+    then be fitted by name, saved and loaded.
     """
 
     name: ClassVar[str]
@@ -52,10 +60,20 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """Where it is described."""
     uses_pool: ClassVar[bool]
     """Whether `fit` learns from `pool`, an unlabelled indicator table of the space."""
+    indicators: ClassVar[tuple[str, ...] | None] = None
+    """The indicators that it reads unless others are named; None is all that there are."""
+    files: ClassVar[tuple[str, ...]] = ()
+    """Names of the files that `to_state` gives beside its values; no others are read."""
 
     @abstractmethod
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, pool: npt.ArrayLike | None = None) -> FusionModel:
-        """Learn from the accuracies `y` of the architectures `X`, and from `pool` when `uses_pool`."""
+    def fit(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, pool: Pool | npt.ArrayLike | None = None
+    ) -> FusionModel:
+        """Learn from the accuracies `y` of the architectures `X`, and from `pool` when `uses_pool`.
+
+        What splits `X` and `y`, as `cross_val_score` does, would take a table of as many rows for another
+        column and split it too: hand the pool to it as a `fusion.tables.Pool`, such as `data.pool`.
+        """
 
     @abstractmethod
     def predict(self, X: npt.ArrayLike) -> Array:
@@ -100,13 +118,14 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         values: Array = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite=False)
         return values
 
-    def _learn_transform(self, kind: str, values: Array, y: Array, pool: npt.ArrayLike | None) -> None:
+    def _learn_transform(self, kind: str, values: Array, y: Array, pool: Pool | npt.ArrayLike | None) -> None:
         """Fit `transformer_` on the pool, without one on the training `values`; `reference_` says which.
 
         Where missing values stand is learned from the training values and their accuracies `y`.
         """
-        self.reference_ = "training" if pool is None else "pool"
-        reference = values if pool is None else self._check_columns(pool)
+        unlabelled = pool_values(pool)
+        self.reference_ = "training" if unlabelled is None else "pool"
+        reference = values if unlabelled is None else self._check_columns(unlabelled)
         self.transformer_ = IndicatorTransform(kind).fit(reference).orient(values, y)
 
 

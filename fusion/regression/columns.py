@@ -12,8 +12,8 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from fusion.registry import Registry
-
-Array = npt.NDArray[np.float64]
+from fusion.regression.checked import Array as Array
+from fusion.regression.checked import increasing, number, vector, whole
 
 COLUMNS: Registry[type[Column]] = Registry("transformation")
 
@@ -53,10 +53,17 @@ class Column(ABC):
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Column:
-        """Return the column that gave `state`; raises TypeError when the fields are others."""
-        return cls(
-            **{name: np.asarray(value) if isinstance(value, list) else value for name, value in state.items()}
-        )
+        """Return the column that gave `state`, of numbers; a column with arrays has a method of its own.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            When it is no such state.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        if sorted(state) != sorted(names):
+            raise ValueError(f"a column has {len(state)} values that are not {', '.join(names)}")
+        return cls(**{name: number(state[name], name) for name in names})
 
 
 @COLUMNS.register
@@ -80,6 +87,14 @@ class Quantile(Column):
     def learn(cls, reference: Array) -> Quantile:
         values, counts = np.unique(reference, return_counts=True)
         return cls(values, counts)
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Quantile:
+        values = increasing(vector(state["values"], "values"), "values")
+        counts = [whole(count, "counts", 1) for count in state["counts"]]
+        if len(counts) != len(values):
+            raise ValueError(f"a column has {len(values)} values and {len(counts)} counts")
+        return cls(values, np.array(counts, dtype=np.int64))
 
     def apply(self, values: Array) -> Array:
         if len(self.values) == 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fusion.errors import FusionError
-from fusion.regression.base import MODELS, FusionModel, ModelState
+from fusion.regression.base import MODELS, REFERENCES, FusionModel, ModelState
+from fusion.regression.checked import one_of
 from fusion.regression.columns import Array
+from fusion.regression.lightgbm_text import members
 from fusion.regression.target import learn_target, levels_from_state, to_accuracies
 from fusion.regression.transform import IndicatorTransform
+from fusion.tables import Pool
 
 TEXT_FILE = "model.txt"
+# A model from elsewhere must not start more.
+_MOST_THREADS = 1024
 
 
 def _lightgbm() -> Any:
@@ -90,6 +94,7 @@ class LightGBM(FusionModel):
     summary = "gradient-boosted trees with linear leaves on the indicators' ranks, averaged over seeds"
     source = "Ke et al., LightGBM, NeurIPS 2017"
     uses_pool = True
+    files = (TEXT_FILE,)
 
     def __init__(
         self,
@@ -117,7 +122,7 @@ class LightGBM(FusionModel):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, pool: npt.ArrayLike | None = None) -> LightGBM:
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, pool: Pool | npt.ArrayLike | None = None) -> LightGBM:
         """Grow the trees.
 
         Parameters
@@ -126,7 +131,7 @@ class LightGBM(FusionModel):
             At least two architectures.
         y : array, shape (n_architectures,)
             Accuracies in percent.
-        pool : DataFrame or array, shape (n_pool, n_indicators), optional
+        pool : Pool, DataFrame or array, shape (n_pool, n_indicators), optional
             Indicators of the space's architectures, unlabelled; ranks are taken among them instead of
             among `X`.
 
@@ -197,13 +202,16 @@ class LightGBM(FusionModel):
 
     def restore(self, state: ModelState) -> None:
         lightgbm = _lightgbm()
-        # the members' texts stand one after another; each begins with the line "tree"
-        texts = re.split(r"^(?=tree$)", state.files[TEXT_FILE], flags=re.MULTILINE)[1:]
+        self.levels_ = levels_from_state(state.values["levels"])
+        self.reference_ = one_of(state.values["reference"], REFERENCES, "reference")
+        self.transformer_ = IndicatorTransform("quantile").restore(state.values["transformer"])
+        self.n_features_in_ = self.transformer_.n_features_in_
+        if not -1 <= self.n_jobs <= _MOST_THREADS:
+            raise ValueError(f"n_jobs is {self.n_jobs}")
+        texts = members(state.files[TEXT_FILE], self.n_features_in_ + len(self.transformer_.flagged_))
+        if len(texts) != self.n_members:
+            raise ValueError(f"{TEXT_FILE} has {len(texts)} members, not {self.n_members}")
         try:
             self.boosters_ = [lightgbm.Booster(model_str=text) for text in texts]
         except lightgbm.basic.LightGBMError as error:
             raise ValueError(f"{TEXT_FILE}: {error}") from None
-        self.levels_ = levels_from_state(state.values["levels"])
-        self.reference_ = state.values["reference"]
-        self.transformer_ = IndicatorTransform("quantile").restore(state.values["transformer"])
-        self.n_features_in_ = self.transformer_.n_features_in_

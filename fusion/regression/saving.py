@@ -1,239 +1,235 @@
-"""Fitted models on disk: JSON and plain text, so that reading one runs no code."""
+"""Fitted models on disk: JSON and plain text, checked before use; nothing in them can name code."""
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
-from dataclasses import dataclass
+import math
+import typing
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from fusion.errors import FusionError
-from fusion.regression.base import MODELS, FusionModel, ModelState, make_model
-from fusion.regression.columns import Array
-from fusion.regression.groups import within_group
+from fusion.regression.base import MODELS, FusionModel, ModelState
+from fusion.regression.source import Line, Source
+from fusion.regression.spec import ModelSpec, Setting
+from fusion.storage.documents import member, read_json, read_text
 from fusion.storage.files import write_atomic
 
-FORMAT = 1
+FORMAT = 2
 MODEL_FILE = "model.json"
 
+_FIT = "fit the model again"
+_DEEPEST = 32
+_SIMPLE = (bool, int, float, str, type(None))
 
-@dataclass(frozen=True)
-class SavedModel:
-    """A fitted model together with the indicators that it reads.
 
-    Parameters
+class Document(BaseModel):
+    """What `model.json` says, but for the format, what was learned and its files.
+
+    Attributes
     ----------
-    name : str
-        Its name in `MODELS`.
-    model : FusionModel
+    model, indicators, params
+        See `ModelSpec`.
     features : list of str
-        Names of the indicators, in the order of the model's columns.
-    metadata : dict
-        What was said about it when it was saved.
-    by_group : bool
-        Whether it was fitted on several groups, see `fusion.regression.groups`.
+        Indicators, in the order of the model's columns.
+    target, lower_is_better, sources, notes
+        See `Predictor`.
+    low, high : list of float or None
+        Ends of each feature in the training table.
     """
 
-    name: str
-    model: FusionModel
-    features: list[str]
-    metadata: dict[str, Any]
-    by_group: bool = False
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    def predict(self, table: pd.DataFrame, pool: pd.DataFrame | None = None) -> Array:
-        """Return the predicted accuracies of the architectures in `table`, shape (n_architectures,).
+    model: Line
+    indicators: Line | None
+    params: dict[Line, Setting]
+    features: Annotated[list[Line], Field(min_length=1, max_length=10_000)]
+    target: Line
+    lower_is_better: bool
+    sources: Annotated[list[Source], Field(min_length=1, max_length=1000)]
+    low: list[float | None]
+    high: list[float | None]
+    notes: Annotated[list[Line], Field(max_length=10_000)]
 
-        A model fitted on several groups predicts scores, `fusion.regression.groups.SCORE`.
+    @model_validator(mode="after")
+    def _features_agree(self) -> Document:
+        if len(set(self.features)) < len(self.features):
+            raise ValueError("a feature is named twice")
+        if not len(self.low) == len(self.high) == len(self.features):
+            raise ValueError(f"{len(self.low)} and {len(self.high)} ends for {len(self.features)} features")
+        return self
 
-        Parameters
-        ----------
-        table : DataFrame
-            Index = architectures, columns = indicators; more than `features`, in any order, is fine.
-        pool : DataFrame, optional
-            For a model fitted on several groups: indicators of the architectures among which ranks are
-            taken; by default `table`.
-
-        Raises
-        ------
-        FusionError
-            When an indicator that the model reads is not in the table, or is in it twice.
-        """
-        chosen = self._columns(table)
-        if self.by_group:
-            chosen = within_group(chosen, chosen if pool is None else self._columns(pool))
-        return self.model.predict(chosen)
-
-    def _columns(self, table: pd.DataFrame) -> pd.DataFrame:
-        missing = [name for name in self.features if name not in table.columns]
-        if missing:
-            raise FusionError(
-                f"the table lacks indicators that the model reads: {', '.join(missing)}; extract them first"
-            )
-        chosen = table[self.features]
-        if chosen.shape[1] > len(self.features):
-            twice = [str(name) for name in chosen.columns[chosen.columns.duplicated()].unique()]
-            raise FusionError(f"the table has columns of one name: {', '.join(twice)}; keep one of each")
-        return chosen
+    @property
+    def spec(self) -> ModelSpec:
+        """The model that was asked for."""
+        return ModelSpec(self.model, self.indicators, self.params)
 
 
-def save_model(
-    directory: Path | str,
-    model: FusionModel,
-    *,
-    features: list[str],
-    metadata: dict[str, Any],
-    by_group: bool = False,
-) -> None:
-    """Write a fitted model to `directory`, which is made when it does not exist.
+class _Learned(BaseModel):
+    """What was learned: values, and the SHA-256 of each file beside `model.json`."""
 
-    `model.json` holds the format's version, the model's name and settings, what it learned, the
-    features, the metadata, and the SHA-256 of each further file (LightGBM's `model.txt`). Each file is
-    written atomically, `model.json` last.
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    Parameters
-    ----------
-    directory : Path
-    model : FusionModel
-        A fitted model of a class that is registered in `MODELS`.
-    features : list of str
-        Names of the indicators, in the order of the model's columns.
-    metadata : dict
-        JSON values: protocol, training set, versions, what a reader should know.
-    by_group : bool
-        Whether it was fitted on several groups.
+    files: dict[Line, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+    state: dict[Line, JsonValue]
+
+
+def document(**content: Any) -> Document:
+    """Return the document with this content; raises FusionError where something cannot be saved."""
+    try:
+        return Document(**content)
+    except ValidationError as error:
+        raise FusionError(f"the model cannot be saved ({_first(error)}); use JSON values") from None
+
+
+def write_model(folder: Path, about: Document, model: FusionModel) -> None:
+    """Write a fitted model to `folder`: the files that it learned, then `model.json`, each atomically.
 
     Raises
     ------
     FusionError
-        When the model is not registered, the features are not those that it was fitted on, a setting
-        or the metadata is no JSON value, or the directory cannot be written.
+        When it is not the registered model that `about` names, or not fitted on its features.
     sklearn.exceptions.NotFittedError
         When the model is not fitted.
     """
-    directory, state = Path(directory), model.to_state()
-    fitted_on = [str(name) for name in getattr(model, "feature_names_in_", features)]
-    if len(features) != model.n_features_in_ or fitted_on != features:
+    state = model.to_state()
+    if about.model not in MODELS or MODELS[about.model] is not type(model):
+        raise FusionError(f"{type(model).__name__} cannot be saved: register it in MODELS")
+    if model.n_features_in_ != len(about.features):
         raise FusionError(
-            f"{directory}: the model was fitted on {model.n_features_in_} indicators"
-            f" that are not the {len(features)} features given; give those, in their order"
+            f"{folder}: the model was fitted on {model.n_features_in_} indicators, not on "
+            f"{len(about.features)}"
         )
     content = {
         "format": FORMAT,
-        "model": _registered_name(model),
-        "features": features,
-        "params": model.get_params(deep=False),
-        "metadata": metadata,
-        "by_group": by_group,
-        "files": {name: _digest(text.encode()) for name, text in state.files.items()},
+        **about.model_dump(),
+        "files": {name: _digest(text) for name, text in state.files.items()},
         "state": state.values,
     }
     try:
-        lines = [f" {json.dumps(key)}: {_json(value)}" for key, value in content.items()]
+        lines = [
+            f" {json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in content.items()
+        ]
     except (TypeError, ValueError) as error:
-        raise FusionError(
-            f"{directory}: the model's settings or metadata cannot be saved ({error}); use JSON values"
-        ) from None
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FusionError(f"{directory}: cannot be made ({error.strerror}); choose another") from None
+        raise FusionError(f"{folder}: what the model learned cannot be saved ({error})") from None
     for name, text in state.files.items():
-        write_atomic(directory / name, text.encode())
-    write_atomic(directory / MODEL_FILE, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+        write_atomic(folder / name, text.encode())
+    write_atomic(folder / MODEL_FILE, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
 
-def load_model(directory: Path | str) -> SavedModel:
-    """Read the model that `save_model` wrote; its predictions are the same to the last bit.
+def read_model(folder: Path) -> tuple[Document, FusionModel]:
+    """Return the fitted model in `folder`, and what is said about it.
+
+    All of it is checked before use: sizes, types, shapes, finite numbers. No file is opened but
+    `model.json` and those that the model's class names, in the folder itself.
 
     Raises
     ------
     FusionError
-        When the directory or a file is missing or damaged, of another format version, or holds a model
-        that this version does not know.
+        When the folder or a file is missing or damaged, of another format, or holds a model that this
+        version does not know.
     """
-    directory = Path(directory)
-    content = _read_json(directory)
-    file = directory / MODEL_FILE
+    content = _content(folder)
+    file = folder / MODEL_FILE
     try:
-        name, features, params = content["model"], content["features"], content["params"]
-        metadata, values, digests = content["metadata"], content["state"], content["files"]
-        files = {text: _read_text(directory / text, digest) for text, digest in digests.items()}
-        model = _unfitted(file, name, params)
-        model.restore(ModelState(values, files))
-        if model.n_features_in_ != len(features):
-            raise ValueError(f"{len(features)} features for {model.n_features_in_} columns")
+        _check_values(content)
+        learned = _Learned.model_validate({name: content.pop(name, None) for name in ("files", "state")})
+        about = Document.model_validate(content)
+        model = _unfitted(about)
+        if (named := sorted(learned.files)) != sorted(model.files):
+            raise ValueError(f"a {about.model} has the files {sorted(model.files)}, not {named}")
+        files = {name: _read_file(folder, name, learned.files[name]) for name in model.files}
+        model.restore(ModelState(learned.state, files))
+        if model.n_features_in_ != len(about.features):
+            raise ValueError(f"{len(about.features)} features for {model.n_features_in_} columns")
+    except FusionError:
+        raise
+    except ValidationError as error:
+        raise FusionError(f"{file}: damaged ({_first(error)}); {_FIT}") from None
     except KeyError as error:
-        raise FusionError(f"{file}: damaged ({error} is missing); fit the model again") from None
-    except (AttributeError, TypeError, ValueError) as error:
-        raise FusionError(f"{file}: damaged ({error}); fit the model again") from None
-    model.feature_names_in_ = np.array(features, dtype=object)
-    return SavedModel(name, model, features, metadata, content.get("by_group", False))
+        raise FusionError(f"{file}: damaged ({error} is missing); {_FIT}") from None
+    except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+        raise FusionError(f"{file}: damaged ({_line(str(error))}); {_FIT}") from None
+    model.feature_names_in_ = np.array(about.features, dtype=object)
+    return about, model
 
 
-def _unfitted(file: Path, name: str, params: dict[str, Any]) -> FusionModel:
+def _content(folder: Path) -> dict[str, Any]:
+    """Return the content of `model.json`, of this format, without the format."""
     try:
-        return make_model(name, **params)
-    except FusionError as error:
-        raise FusionError(f"{file}: {error}") from None
-
-
-def _registered_name(model: FusionModel) -> str:
-    for name in MODELS:
-        if MODELS[name] is type(model):
-            return name
-    raise FusionError(f"{type(model).__name__} cannot be saved: register it in MODELS")
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, allow_nan=False, default=_python_scalar)
-
-
-def _python_scalar(value: object) -> object:
-    """Return the Python number of a numpy one, as in settings that a grid search chose."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} {value!r}")
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _read_json(directory: Path) -> dict[str, Any]:
-    """Return the content of `model.json`, of this format version."""
-    file = directory / MODEL_FILE
-    if not directory.is_dir():
-        raise FusionError(f"{directory}: no such directory; fit a model and save it there first")
-    try:
-        content = json.loads(file.read_bytes())
+        content = read_json(member(folder, MODEL_FILE), repair=_FIT)
     except FileNotFoundError:
-        raise FusionError(f"{directory}: no model here ({MODEL_FILE} is missing)") from None
-    except OSError as error:
-        raise FusionError(f"{file}: not readable ({error.strerror})") from None
-    except ValueError as error:
-        raise FusionError(f"{file}: truncated or no JSON ({error}); fit the model again") from None
-    if not isinstance(content, dict) or "format" not in content:
-        raise FusionError(f"{file}: not a saved model (no format version); fit the model again")
-    if content["format"] != FORMAT:
+        raise FusionError(f"{folder}: no model here ({MODEL_FILE} is missing)") from None
+    if "format" not in content:
+        raise FusionError(f"{folder / MODEL_FILE}: not a saved model (no format version); {_FIT}")
+    if (found := content.pop("format")) != FORMAT:
         raise FusionError(
-            f"{directory}: has model format {content['format']}, this version reads {FORMAT}; fit it again"
+            f"{folder}: has model format {str(found)[:20]!r}, this version reads {FORMAT}; {_FIT}"
         )
     return content
 
 
-def _read_text(file: Path, digest: str) -> str:
+def _check_values(content: Any) -> None:
+    """Raise ValueError where a number is not finite, or values are nested deeper than any model's."""
+    level, depth = [content], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise ValueError("nested too deeply")
+        following: list[Any] = []
+        for value in level:
+            parts = list(value.values()) if isinstance(value, dict) else value
+            kinds = set(map(type, parts))
+            numbers = parts if kinds <= {int, float} else [x for x in parts if type(x) in (int, float)]
+            if not all(map(math.isfinite, numbers)):
+                raise ValueError("a number is not finite")
+            if kinds & {dict, list}:
+                following += [x for x in parts if isinstance(x, dict | list)]
+        level = following
+
+
+def _unfitted(about: Document) -> FusionModel:
+    """Return the model before it learned; raises ValueError for a setting of another type than it has."""
+    estimator = MODELS[about.model]
+    known = inspect.signature(estimator).parameters
+    hints = typing.get_type_hints(estimator.__init__)
+    for name, value in about.params.items():
+        if name not in known:
+            continue  # told by the specification, with those that there are
+        hint = hints.get(name, type(known[name].default))
+        kinds = {kind for kind in (typing.get_args(hint) or (hint,)) if kind in _SIMPLE}
+        if float in kinds:
+            kinds.add(int)
+        if type(value) not in kinds:
+            raise ValueError(f"setting {name} is {str(value)[:50]!r}")
+    return about.spec.estimator()
+
+
+def _read_file(folder: Path, name: str, digest: str) -> str:
     try:
-        data = file.read_bytes()
+        text = read_text(member(folder, name), repair=f"restore it or {_FIT}")
     except FileNotFoundError:
-        raise FusionError(f"{file}: missing beside {MODEL_FILE}; restore it or fit the model again") from None
-    except OSError as error:
-        raise FusionError(f"{file}: not readable ({error.strerror})") from None
-    if _digest(data) != digest:
-        raise FusionError(
-            f"{file}: truncated or changed since it was saved; restore it or fit the model again"
-        )
-    return data.decode()
+        raise FusionError(f"{folder / name}: missing beside {MODEL_FILE}; restore it or {_FIT}") from None
+    if _digest(text) != digest:
+        raise FusionError(f"{folder / name}: truncated or changed since it was saved; restore it or {_FIT}")
+    return text
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _first(error: ValidationError) -> str:
+    """Return the first thing that is wrong, in one line."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return _line(": ".join([".".join(map(str, first["loc"])), first["msg"]]).removeprefix(": "))
+
+
+def _line(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 200 else f"{text[:200]} ..."

@@ -1,15 +1,19 @@
-"""A model that sees only some of a table's indicators."""
+"""Models that see a part of a table: some of its indicators, or values as ranks within it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 
-from fusion.regression.base import FusionModel
+from fusion.errors import FusionError
+from fusion.regression.base import FusionModel, pool_values
 from fusion.regression.columns import Array
+from fusion.regression.groups import FEWEST, within_group
+from fusion.tables import Pool
 
 
 class OnIndicators(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -37,10 +41,13 @@ class OnIndicators(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Whether `fit` learns from the pool."""
         return self.model.uses_pool
 
-    def fit(self, X: pd.DataFrame, y: npt.ArrayLike, pool: pd.DataFrame | None = None) -> OnIndicators:
+    def fit(self, X: pd.DataFrame, y: npt.ArrayLike, pool: Pool | pd.DataFrame | None = None) -> OnIndicators:
         """Learn from the accuracies `y` of the architectures `X`, and from `pool` when `uses_pool`."""
         columns = list(self.features)
-        self.model_ = clone(self.model).fit(X[columns], y, pool=None if pool is None else pool[columns])
+        unlabelled = pool_values(pool) if self.uses_pool else None
+        self.model_ = clone(self.model).fit(
+            X[columns], y, pool=None if unlabelled is None else unlabelled[columns]
+        )
         return self
 
     def predict(self, X: pd.DataFrame) -> Array:
@@ -52,3 +59,47 @@ class OnIndicators(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Return the fitted model's weight of each indicator; empty where it has none."""
         found: dict[str, float] = self.model_.weights()
         return found
+
+
+@dataclass(frozen=True)
+class WithinGroup:
+    """A model fitted by `fit_groups`, which reads ranks, with the ranking in front of it.
+
+    Attributes
+    ----------
+    model_ : FusionModel
+        The fitted model.
+    features : sequence of str
+        Names of the columns.
+    """
+
+    model_: FusionModel
+    features: Sequence[str]
+
+    def predict(self, X: pd.DataFrame, pool: pd.DataFrame | None = None) -> Array:
+        """Return the predicted scores, see `fusion.regression.groups.SCORE`, shape (n_architectures,).
+
+        Parameters
+        ----------
+        X : DataFrame, shape (n_architectures, n_indicators)
+            Raw values.
+        pool : DataFrame, optional
+            Raw values of the architectures among which ranks are taken; by default `X`.
+
+        Raises
+        ------
+        FusionError
+            When the ranks would be among too few.
+        """
+        columns = list(self.features)
+        among = X if pool is None else pool
+        if len(among) < FEWEST:
+            raise FusionError(
+                f"a model of several tables ranks the architectures within their own table; {len(among)} are "
+                f"too few, give at least {FEWEST} (in Python: pool=)"
+            )
+        return self.model_.predict(within_group(X[columns], among[columns]))
+
+    def weights(self) -> dict[str, float]:
+        """Return the fitted model's weight of each indicator; empty where it has none."""
+        return self.model_.weights()

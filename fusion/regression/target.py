@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fusion.errors import FusionError
+from fusion.regression.checked import increasing, vector
 from fusion.regression.columns import Array, Quantile
 
 TARGETS = ("gaussian", "accuracy")
@@ -60,6 +61,11 @@ def to_accuracies(score: Array, levels: Array | None) -> Array:
     return np.add(inside, outside)
 
 
-def levels_from_state(levels: list[list[float]] | None) -> Array | None:
-    """Return the levels of a saved model."""
-    return None if levels is None else np.array(levels, dtype=np.float64)
+def levels_from_state(levels: object) -> Array | None:
+    """Return the levels of a saved model; raises ValueError for what are none."""
+    if levels is None:
+        return None
+    if not isinstance(levels, list) or len(levels) != 2:
+        raise ValueError("levels are not two lists")
+    scores = increasing(vector(levels[0], "levels"), "levels")
+    return np.array([scores, increasing(vector(levels[1], "levels", len(scores)), "levels")])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fusion.regression.checked import places, vector, whole
 from fusion.regression.columns import COLUMNS, Array
 
 
@@ -147,13 +148,13 @@ class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        KeyError, TypeError
+        KeyError, TypeError, ValueError
             When `state` is not one of this kind.
         """
         kind = COLUMNS[self.kind]
         self.columns_ = [kind.from_state(column) for column in state["columns"]]
-        self.fill_ = np.array(state["fill"], dtype=np.float64)
-        self.flagged_ = np.array(state["flagged"], dtype=np.intp)
-        self.n_reference_ = state["n_reference"]
+        self.fill_ = vector(state["fill"], "fill", len(self.columns_))
+        self.flagged_ = np.array(places(state["flagged"], "flagged", len(self.columns_)), dtype=np.intp)
+        self.n_reference_ = whole(state["n_reference"], "n_reference", 1)
         self.n_features_in_ = len(self.columns_)
         return self

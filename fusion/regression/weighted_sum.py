@@ -7,10 +7,12 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from fusion.errors import FusionError
-from fusion.regression.base import MODELS, FusionModel, ModelState
+from fusion.regression.base import MODELS, REFERENCES, FusionModel, ModelState
+from fusion.regression.checked import number, one_of, vector
 from fusion.regression.columns import COLUMNS, Array
 from fusion.regression.target import learn_target, levels_from_state, to_accuracies
 from fusion.regression.transform import IndicatorTransform
+from fusion.tables import Pool
 
 # For features of standard deviation about 1.
 _PENALTIES = (0.0, *(10.0**i for i in range(-4, 2)))
@@ -115,7 +117,9 @@ class WeightedSum(FusionModel):
         self.penalty = penalty
         self.target = target
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, pool: npt.ArrayLike | None = None) -> WeightedSum:
+    def fit(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, pool: Pool | npt.ArrayLike | None = None
+    ) -> WeightedSum:
         """Learn the weights.
 
         Parameters
@@ -123,7 +127,7 @@ class WeightedSum(FusionModel):
         X : DataFrame or array, shape (n_architectures, n_indicators)
         y : array, shape (n_architectures,)
             Accuracies in percent.
-        pool : DataFrame or array, shape (n_pool, n_indicators), optional
+        pool : Pool, DataFrame or array, shape (n_pool, n_indicators), optional
             Indicators of the space's architectures, unlabelled; the transformation is learned from
             them instead of from `X`.
 
@@ -211,10 +215,10 @@ class WeightedSum(FusionModel):
 
     def restore(self, state: ModelState) -> None:
         values = state.values
-        self.coef_ = np.array(values["coef"], dtype=np.float64)
-        self.penalty_ = float(values["penalty"])
-        self.levels_ = levels_from_state(values["levels"])
-        self.intercept_ = float(values["intercept"])
-        self.reference_ = values["reference"]
         self.transformer_ = IndicatorTransform(self.transformation).restore(values["transformer"])
         self.n_features_in_ = self.transformer_.n_features_in_
+        self.coef_ = vector(values["coef"], "coef", self.n_features_in_ + len(self.transformer_.flagged_))
+        self.penalty_ = number(values["penalty"], "penalty")
+        self.levels_ = levels_from_state(values["levels"])
+        self.intercept_ = number(values["intercept"], "intercept")
+        self.reference_ = one_of(values["reference"], REFERENCES, "reference")

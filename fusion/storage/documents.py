@@ -46,6 +46,52 @@ def read_json(path: Path, *, repair: str) -> dict[str, Any]:
     return content
 
 
+def member(folder: Path, name: str) -> Path:
+    """Return the path of a file in a folder that may come from anywhere.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is none.
+    FusionError
+        When `name` is no plain file name, or the file is a link out of the folder, a device, or the like.
+    """
+    if name != Path(name).name:
+        raise FusionError(f"{folder}: {name!r} is no file name")
+    path = folder / name
+    try:
+        real = path.resolve(strict=True)
+    except FileNotFoundError:
+        raise
+    except (OSError, RuntimeError) as error:  # links in a circle; RuntimeError before Python 3.13
+        raise FusionError(f"{path}: not readable ({error})") from None
+    if real.parent != folder.resolve() or not real.is_file():
+        raise FusionError(f"{path}: not a plain file of this folder; put the file itself there")
+    return path
+
+
+def read_text(path: Path, *, repair: str) -> str:
+    """Return the text of a file that may come from anywhere.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is none: what that means is for the caller to say.
+    FusionError
+        When it is larger than `MAX_BYTES`, or no UTF-8.
+    """
+    try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise FusionError(f"{path}: {size:,} bytes are too many for this file; {repair}")
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise FusionError(f"{path}: not readable ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise FusionError(f"{path}: no text in UTF-8; {repair}") from None
+
+
 def write_json(path: Path, content: Any, *, sort_keys: bool = False) -> None:
     """Write JSON values to a file, atomically."""
     write_atomic(path, json.dumps(content, indent=1, sort_keys=sort_keys, allow_nan=False).encode())

@@ -1,9 +1,9 @@
 """Architectures that a command or a pipeline names."""
 
 import pytest
-from fusion.pipeline.choose import choose_architectures
 
 from fusion.errors import FusionError
+from fusion.pipeline.choose import choose_architectures
 from fusion.pipeline.config import Architectures
 from fusion.spaces import make_space
 

@@ -59,7 +59,7 @@ def test_evolution_drops_its_oldest(monkeypatch):
     monkeypatch.setattr(proposers, "POPULATION", 10)
     monkeypatch.setattr(proposers, "TOURNAMENT", 5)
     monkeypatch.setattr(proposers, "BROOD", 5)
-    measured = {key: 0.0 for key in SPACE.sample(5, 1)}
+    measured = dict.fromkeys(SPACE.sample(5, 1), 0.0)
     firsts = []
 
     def remember(keys):

@@ -135,7 +135,7 @@ def opened(monkeypatch):
 
 def test_a_table_is_opened_once_whatever_is_asked_of_it(table, opened):
     for _ in range(2):
-        table.values(), table.spread(), table.undefined(), table.repeats, table.seconds()  # noqa: B018
+        table.values(), table.spread(), table.undefined(), table.repeats, table.seconds()
     assert [what for _, what in opened] == ["opened", ()]
 
 

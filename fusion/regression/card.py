@@ -1,0 +1,82 @@
+"""The card of a fitted model: what to know before using it, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fusion.regression.base import MODELS
+from fusion.regression.saving import Document
+from fusion.regression.source import Source
+
+_STRONGEST = 10
+
+
+def card(about: Document, weights: Mapping[str, float]) -> str:
+    """Return what a model is, what it learned from, by which protocol, and its limits.
+
+    Parameters
+    ----------
+    about : Document
+    weights : mapping of str to float
+        Of its features; empty where it has none.
+    """
+    several = len(about.sources) > 1
+    parts = [
+        f"# {about.model}: {about.target}",
+        f"{MODELS[about.model].summary}. Source: {MODELS[about.model].source}.",
+        _list({**{f"`{name}`": str(value) for name, value in about.params.items()}}, "Settings"),
+        f"It reads {len(about.features)} indicators: {', '.join(about.features)}.",
+        "## Learned from",
+        *(_source(source) for source in about.sources),
+        "All of these accuracies were learned from, so none is left to judge the model by: how well such a "
+        "model predicts is what `fusion evaluate` says of the same table.",
+    ]
+    if weights:
+        parts += ["## What carries it", _weights(weights)]
+    parts += ["## Limits", _limits(about, several)]
+    if about.notes:
+        parts += ["## Told when it was fitted", "\n".join(f"- {note}" for note in about.notes)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _source(source: Source) -> str:
+    facts = {
+        "accuracies": f"{source.architectures:,} architectures, {source.networks:,} different networks",
+        "space": f"{source.space} {_settings(source.space_settings)}".strip(),
+        "images": f"{source.images or 'not said'}, batch of {source.batch_size}, "
+        f"SHA-256 `{source.batch_digest[:16]}`",
+        "initialisations": f"{source.repeats}, seed {source.seed}, on {source.device}",
+    }
+    return _list(facts, f"{source.group}: {source.target}" if source.group else source.target)
+
+
+def _settings(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in settings.items())
+
+
+def _list(facts: Mapping[str, str], title: str) -> str:
+    if not facts:
+        return ""
+    return "\n".join([f"{title}:", "", *(f"- {name}: {value}" for name, value in facts.items())])
+
+
+def _weights(weights: Mapping[str, float]) -> str:
+    strongest: Sequence[tuple[str, float]] = sorted(weights.items(), key=lambda item: -abs(item[1]))
+    used = [item for item in strongest if item[1]]
+    lines = ["| feature | weight |", "|---|---|"]
+    lines += [f"| {name} | {weight:.4g} |" for name, weight in used[:_STRONGEST]]
+    return "\n".join(lines) + f"\n\nThe strongest of {len(used)} weights that are not zero."
+
+
+def _limits(about: Document, several: bool) -> str:
+    if several:
+        return (
+            "It predicts no accuracies: it ranks the architectures of a table within that table, whatever "
+            "its space and images, with the indicators in the same versions. Ranks among few say little."
+        )
+    sense = "lower is better" if about.lower_is_better else "higher is better"
+    return (
+        f"It predicts for the space, images and recipe above ({sense}); of other images or another "
+        "device the indicators are others, and are refused. Architectures unlike those that "
+        "it learned from are told when it predicts."
+    )

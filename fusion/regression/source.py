@@ -1,0 +1,192 @@
+"""What a model learned from: a table, how its values were made, and how many accuracies there were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from fusion.errors import FusionError
+from fusion.extraction import extract
+from fusion.images import Batch, ImageSet, load_images
+from fusion.indicators import INDICATORS
+from fusion.spaces import Space
+from fusion.tables import IndicatorTable, Labelled
+from fusion.work import Work
+from fusion.work.devices import device_type
+
+# one line of text, for these stand in messages
+Line = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$")]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+
+# the metadata of a table that must be those of the model's table
+_SETTINGS = ("space", "space_settings", "space_code", "batch_digest", "seed", "device")
+
+
+class Source(BaseModel):
+    """An indicator table with accuracies, as a model that learned from it remembers it.
+
+    Attributes
+    ----------
+    group : str
+        What tells it from the other tables of the model.
+    target : str
+        What the accuracies are, in words.
+    architectures, networks : int
+        With an accuracy: strings, and different networks among them.
+    space, space_settings, space_code
+        `Space.identity`.
+    images : str
+        Where the images came from, as in `fusion.images`; empty when nobody said.
+    batch_size : int
+    batch_digest : str
+    seed, repeats : int
+        As in `extract`.
+    device : str
+        Type of the device that computed the values.
+    indicator_versions : mapping of str to int
+        Of the indicators that the model reads.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    group: Line
+    target: Line
+    architectures: Count
+    networks: Count
+    space: Line
+    space_settings: dict[Line, JsonValue]
+    space_code: Line | None
+    images: Line
+    batch_size: Annotated[int, Field(ge=1, le=2**24)]
+    batch_digest: Line
+    seed: int
+    repeats: Annotated[int, Field(ge=1, le=10_000)]
+    device: Line
+    indicator_versions: dict[Line, int]
+
+    @classmethod
+    def of(cls, data: Labelled, features: Sequence[str], *, group: str = "", networks: int) -> Source:
+        """Return what is remembered of `data`, of which so many networks have an accuracy."""
+        meta = data.table.meta
+        versions: Mapping[str, int] = meta["indicator_versions"]
+        return cls(
+            group=group,
+            target=data.target,
+            architectures=len(data.y),
+            networks=networks,
+            space_code=meta.get("space_code"),
+            images=data.table.images,
+            repeats=data.table.repeats,
+            indicator_versions={name: versions[name] for name in features if name in versions},
+            **{
+                name: meta[name]
+                for name in ("space", "space_settings", "batch_size", "batch_digest", "seed", "device")
+            },
+        )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The space, as in the metadata of a table."""
+        return {
+            "space": self.space,
+            "space_settings": self.space_settings,
+            "space_code": self.space_code,
+        }
+
+    def check(self, table: IndicatorTable, *, versions_only: bool) -> None:
+        """Refuse a table whose values were computed in another way.
+
+        Parameters
+        ----------
+        table : IndicatorTable
+        versions_only : bool
+            For a model of several tables, which is for other spaces and images: only the indicators must
+            be the same.
+
+        Raises
+        ------
+        FusionError
+            Naming what differs.
+        """
+        own = self.model_dump()
+        differ = [name for name in _SETTINGS if not versions_only and own[name] != table.meta.get(name)]
+        differ += self._other_versions(table.meta["indicator_versions"])
+        if differ:
+            raise FusionError(
+                f"{table.path}: was made with other settings than the model's table "
+                f"({', '.join(differ)}); extract with the model's, or fit again"
+            )
+
+    def extract(
+        self,
+        space: Space,
+        archs: Sequence[str],
+        features: Sequence[str],
+        *,
+        batch: Batch,
+        out: Path,
+        work: Work,
+    ) -> pd.DataFrame:
+        """Return the indicators of `archs`, by key, computed as those that the model learned from.
+
+        Raises
+        ------
+        FusionError
+            When that cannot be done here: another device, other versions.
+        """
+        if differ := self._other_versions({name: INDICATORS[name].version for name in features}):
+            raise FusionError(
+                f"this version of Fusion computes other values than the model learned from "
+                f"({', '.join(differ)}); fit again, or give a table"
+            )
+        if work.device == "auto":
+            work = replace(work, device=self.device)
+        elif (device := device_type(work.pick())) != self.device:
+            raise FusionError(
+                f"the model's indicators were computed on {self.device}, not on {device}; choose "
+                f"{self.device}, or fit again"
+            )
+        table = extract(
+            space, archs, features, images=batch, out=out, repeats=self.repeats, seed=self.seed, work=work
+        )
+        return table.values(features)
+
+    def batch(self, images: str | ImageSet | Batch | None = None) -> Batch:
+        """Return the mini-batch from which the model's indicators were computed.
+
+        Parameters
+        ----------
+        images : str, ImageSet or Batch, optional
+            Where the images are now; by default where they were.
+
+        Raises
+        ------
+        FusionError
+            When they are other images, or it is not known where they are.
+        """
+        given = images or self.images
+        if not given:
+            raise FusionError(
+                "the model does not say from which images its indicators were computed; give them"
+            )
+        if isinstance(given, str):
+            given = load_images(given)
+        batch = given if isinstance(given, Batch) else given.batch(self.batch_size, self.seed)
+        if batch.digest != self.batch_digest:
+            raise FusionError(
+                f"images {batch.source or 'given'}: not those from which the model's indicators were computed"
+                f"{f' ({self.images})' if self.images else ''}; give those, or a table"
+            )
+        return batch
+
+    def _other_versions(self, versions: Mapping[str, int]) -> list[str]:
+        return [
+            f"version of {name}"
+            for name, version in self.indicator_versions.items()
+            if versions.get(name, version) != version
+        ]

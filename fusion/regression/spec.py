@@ -1,0 +1,76 @@
+"""Which model, on which indicators, with which settings: what is asked for before anything is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fusion.errors import FusionError
+from fusion.indicators import select
+from fusion.regression.base import MODELS, FusionModel, make_model
+from fusion.regression.subset import OnIndicators
+
+Setting = bool | int | float | str | None
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A fusion model that is not fitted yet.
+
+    Attributes
+    ----------
+    model : str
+        Its name in `MODELS`.
+    indicators : str or None
+        Presets or names of indicators, separated by commas, that it reads; by default those that the
+        model names itself, and else all that there are.
+    params : mapping of str to bool, int, float, str or None
+        Settings of the model.
+
+    Examples
+    --------
+    >>> ModelSpec("weighted_sum", "params,flops").features(["flops", "cj", "params"])
+    ['params', 'flops']
+    """
+
+    model: str
+    indicators: str | None = None
+    params: Mapping[str, Setting] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: str | ModelSpec) -> ModelSpec:
+        """Return `model` itself, or for a name the model of that name with its default settings."""
+        return model if isinstance(model, ModelSpec) else cls(model)
+
+    def features(self, columns: Sequence[str]) -> list[str]:
+        """Return the indicators that the model reads, of a table with these columns.
+
+        Raises
+        ------
+        FusionError
+            When the model or an indicator is not known, or one is not in the table.
+        """
+        own = MODELS[self.model].indicators
+        if self.indicators is None and own is None:
+            return list(columns)
+        names = select(own or () if self.indicators is None else self.indicators)
+        if missing := [name for name in names if name not in columns]:
+            raise FusionError(
+                f"model {self.model!r} reads {', '.join(missing)}, which the table lacks; extract it, or "
+                "name other indicators"
+            )
+        return names
+
+    def estimator(self) -> FusionModel:
+        """Return the unfitted model; raises FusionError for an unknown name or setting."""
+        return make_model(self.model, **self.params)
+
+    def make(self, columns: Sequence[str]) -> OnIndicators:
+        """Return the unfitted model that reads its indicators from tables with these columns.
+
+        Raises
+        ------
+        FusionError
+            When the model, a setting or an indicator is not known, or one is not in the table.
+        """
+        return OnIndicators(self.estimator(), self.features(columns))
