@@ -37,6 +37,8 @@ class Benchmark(ABC):
         say. Of an opened benchmark only what its files can have.
     default_epochs : int or None
         Which of `epochs` is meant where none is named.
+    notes : tuple of str
+        What a reader of the accuracies should know of an opened benchmark's files, one line each.
     """
 
     name: ClassVar[str]
@@ -47,6 +49,7 @@ class Benchmark(ABC):
     splits: tuple[str, ...] = ()
     epochs: tuple[int, ...] = ()
     default_epochs: int | None = None
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)

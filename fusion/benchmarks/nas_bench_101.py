@@ -24,6 +24,7 @@ from fusion.benchmarks.base import BENCHMARKS, Benchmark
 from fusion.benchmarks.tfrecord import message_fields, read_records
 from fusion.errors import FusionError
 from fusion.spaces.nas_bench_101 import OPERATIONS, module_hash
+from fusion.storage.files import is_file
 
 # split -> field of the message EvaluationData
 _ACCURACY = {"val": 4, "test": 5}
@@ -93,7 +94,7 @@ class NasBench101(Benchmark):
         ]
 
     def _records(self) -> Any:
-        if not self.path.is_file():
+        if not is_file(self.path):
             raise FusionError(f"{self.path}: no such file; {_download(self.path, 108)}")
         records = read_records(self.path)
         try:
