@@ -74,11 +74,7 @@ class NasBench101(Benchmark):
                 sums = found.get(name) or found.setdefault(name, _Sums(_arch(adjacency, operations)))
                 accuracy, seconds = _after_training(base64.b64decode(metrics, validate=True), split)
             except (ValueError, TypeError, KeyError) as error:
-                reason = " ".join(str(error).split())
-                raise FusionError(
-                    f"{self.path}: record {number} is no training of NAS-Bench-101 ({reason}); "
-                    f"{_download(self.path, epochs)}"
-                ) from None
+                raise self._no_training(number, error, epochs) from None
             sums.accuracy += 100 * accuracy
             sums.seconds += seconds
             sums.trainings += 1
@@ -92,6 +88,25 @@ class NasBench101(Benchmark):
             (sums.arch, sums.accuracy / sums.trainings, sums.trainings, sums.seconds / sums.trainings)
             for sums in found.values()
         ]
+
+    def hashes(self) -> dict[str, str]:
+        """Return hash -> architecture string, for tables that name cells by their hash."""
+        found: dict[str, str] = {}
+        for number, record in enumerate(self._records()):
+            try:
+                name, _, adjacency, operations, _ = json.loads(record)
+                if name not in found:
+                    found[name] = _arch(adjacency, operations)
+            except (ValueError, TypeError, KeyError) as error:
+                raise self._no_training(number, error, 108) from None
+        return found
+
+    def _no_training(self, number: int, error: Exception, epochs: int) -> FusionError:
+        reason = " ".join(str(error).split())
+        return FusionError(
+            f"{self.path}: record {number} is no training of NAS-Bench-101 ({reason}); "
+            f"{_download(self.path, epochs)}"
+        )
 
     def _records(self) -> Any:
         if not is_file(self.path):
