@@ -169,7 +169,7 @@ def _content(path: Path) -> tuple[str, bytes]:
         name = name.removesuffix(".gz")
     if not data.strip():
         raise FusionError(f"{path}: the file is empty; give a table with a header")
-    for start, kind in ((b"PAR1", "parquet"), (b"ARROW1", "feather"), (b"FEA1", "feather")):
+    for start, kind in ((b"PAR1", "parquet"), (b"ARROW1", "feather")):
         if data.startswith(start):
             return kind, data
     if data.startswith(b"PK\3\4"):
@@ -293,11 +293,9 @@ def _read_json(path: Path, data: bytes) -> pd.DataFrame:
         return pd.DataFrame({"arch": _cells(list(content)), "accuracy": _cells(columns)})
     if columns and all(isinstance(column, dict) for column in columns):
         rows = list(dict.fromkeys(row for column in columns for row in column))
-        frame = pd.DataFrame(
-            {name: _cells([content[name].get(row) for row in rows]) for name in content}, index=rows
-        )
+        frame = pd.DataFrame({name: _cells([content[name].get(row) for row in rows]) for name in content})
         # pandas numbers the rows where its table had no other names for them
-        return frame.reset_index(drop=True) if rows == [str(i) for i in range(len(rows))] else frame
+        return frame if rows == [str(i) for i in range(len(rows))] else frame.set_axis(rows)
     if columns and all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
         return pd.DataFrame({name: _cells(content[name]) for name in content})
     raise FusionError(f"{path}: no table; expected a list of records, or an object of columns of one length")
