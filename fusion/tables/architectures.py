@@ -189,7 +189,7 @@ def read_archs(path: Path | str, space: Space | None, *, arch_column: str | None
 def _is_list(path: Path, lines: list[tuple[int, str]], space: Space | None) -> bool:
     """Return whether lines are architectures rather than the rows of a table."""
     first = lines[0][1]
-    names = (name.strip().strip("\"'").lower() for name in re.split("[,;\t]", first))
+    names = (name.strip().strip("\"'").lower() for name in re.split(r"[,;\s]", first))
     if not _KNOWN.isdisjoint(names):
         return False
     if space is not None:
