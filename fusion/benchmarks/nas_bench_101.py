@@ -14,13 +14,13 @@ import base64
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from fusion.benchmarks.base import BENCHMARKS, Benchmark
+from fusion.benchmarks.base import BENCHMARKS, Benchmark, Row, standard_deviation
 from fusion.benchmarks.tfrecord import message_fields, read_records
 from fusion.errors import FusionError
 from fusion.spaces.nas_bench_101 import OPERATIONS, module_hash
@@ -39,7 +39,7 @@ class _Sums:
     arch: str
     accuracy: float = 0.0
     seconds: float = 0.0
-    trainings: int = 0
+    trainings: list[float] = field(default_factory=list)
 
 
 @BENCHMARKS.register
@@ -59,9 +59,7 @@ class NasBench101(Benchmark):
     splits = ("val", "test")
     epochs = (4, 12, 36, 108)
 
-    def _read(
-        self, dataset: str, split: str, epochs: int, archs: Sequence[str] | None
-    ) -> list[tuple[str, float, int | None, float | None]]:
+    def _read(self, dataset: str, split: str, epochs: int, archs: Sequence[str] | None) -> list[Row]:
         wanted = None if archs is None else {module_hash(arch) for arch in archs}
         found: dict[str, _Sums] = {}
         held = set()
@@ -77,7 +75,7 @@ class NasBench101(Benchmark):
                 raise self._no_training(number, error, epochs) from None
             sums.accuracy += 100 * accuracy
             sums.seconds += seconds
-            sums.trainings += 1
+            sums.trainings.append(100 * accuracy)
         if epochs not in held:
             has = ", ".join(map(str, sorted(held))) or "none"
             raise FusionError(
@@ -85,7 +83,13 @@ class NasBench101(Benchmark):
                 f"{_download(self.path, epochs)}"
             )
         return [
-            (sums.arch, sums.accuracy / sums.trainings, sums.trainings, sums.seconds / sums.trainings)
+            Row(
+                sums.arch,
+                sums.accuracy / len(sums.trainings),
+                len(sums.trainings),
+                sums.seconds / len(sums.trainings),
+                standard_deviation(sums.trainings),
+            )
             for sums in found.values()
         ]
 

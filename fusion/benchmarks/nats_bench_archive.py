@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from tqdm import tqdm
 
-from fusion.benchmarks.base import BENCHMARKS, Benchmark
+from fusion.benchmarks.base import BENCHMARKS, Benchmark, Row
 from fusion.errors import FusionError
 from fusion.storage.files import exists, is_file, is_folder
 
@@ -58,15 +58,13 @@ class NatsBench(Benchmark):
             f"Download), unpack it with tar xf, and put the folder {self.archive}-simple at {self.path}"
         )
 
-    def _read(
-        self, dataset: str, split: str, epochs: int, archs: Sequence[str] | None
-    ) -> list[tuple[str, float, int | None, float | None]]:
+    def _read(self, dataset: str, split: str, epochs: int, archs: Sequence[str] | None) -> list[Row]:
         api = self._open()
         if archs is None:
             archs = self._archs_with_results(api)
         training, metric = _TRAININGS[dataset, split]
         return [
-            (arch, *self._one(api, arch, training, metric, epochs))
+            Row(arch, *self._one(api, arch, training, metric, epochs))
             for arch in tqdm(archs, desc=self.name, unit="arch", delay=2)
         ]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fusion.benchmarks.base import BENCHMARKS, Benchmark
+from fusion.benchmarks.base import BENCHMARKS, Benchmark, Row, standard_deviation
 from fusion.errors import FusionError
 from fusion.spaces import SPACES
 from fusion.storage.files import exists, is_file, read_bytes
@@ -106,8 +106,9 @@ class Nds(Benchmark):
             for number, entry in enumerate(entries, start=1):
                 yield f"entry {number}{f' of {name}' if name else ''}", entry
 
-    def _read(
-        self, dataset: str, split: str, epochs: int, archs: Sequence[str] | None
-    ) -> list[tuple[str, float, int | None, float | None]]:
+    def _read(self, dataset: str, split: str, epochs: int, archs: Sequence[str] | None) -> list[Row]:
         found = self._errors[epochs]
-        return [(arch, 100 - float(np.mean(errors)), len(errors), None) for arch, errors in found.items()]
+        return [
+            Row(arch, 100 - float(np.mean(errors)), len(errors), spread=standard_deviation(errors))
+            for arch, errors in found.items()
+        ]

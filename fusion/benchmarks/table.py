@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from fusion import tables
-from fusion.benchmarks.base import BENCHMARKS, Benchmark
+from fusion.benchmarks.base import BENCHMARKS, Benchmark, Row
 from fusion.errors import InvalidArchitecture
 from fusion.spaces.base import Space
 
@@ -66,10 +66,8 @@ class Table(Benchmark):
         self.column = column
         self.arch_column = arch_column
 
-    def _read(
-        self, dataset: None, split: None, epochs: None, archs: Sequence[str] | None
-    ) -> list[tuple[str, float, int | None, float | None]]:
+    def _read(self, dataset: None, split: None, epochs: None, archs: Sequence[str] | None) -> list[Row]:
         found = tables.read_accuracies(self.path, None, self.column, arch_column=self.arch_column)
         self.notes = found.notes
         seeds = [None if pd.isna(n) else int(n) for n in found.seeds]
-        return list(zip(found.by_arch.index, found.by_arch, seeds, found.cost, strict=True))
+        return list(map(Row, found.by_arch.index, found.by_arch, seeds, found.cost, found.spread))

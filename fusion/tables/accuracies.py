@@ -75,7 +75,7 @@ class Accuracies:
         Parameters
         ----------
         frame : DataFrame
-            As `Benchmark.accuracies` returns it: index `arch`, columns `accuracy`, `seeds`, `cost`.
+            As `Benchmark.accuracies` returns it: index `arch`; columns `accuracy`, `seeds`, `cost`, `spread`.
         source : str
         lower_is_better : bool
             That the column `accuracy` holds errors or losses.
@@ -87,7 +87,7 @@ class Accuracies:
             -accuracy if lower_is_better else accuracy,
             frame["seeds"].astype("Int64"),
             frame["cost"].astype("float64"),
-            pd.Series(np.nan, frame.index, name="spread"),
+            frame["spread"].astype("float64"),
             source,
             len(frame),
             lower_is_better,

@@ -98,6 +98,8 @@ def test_accuracies_are_means_over_repeats_of_the_last_evaluation(archive, split
         val, test, seconds = np.mean(truth[arch, epochs], axis=0)
         assert found.loc[arch, "accuracy"] == pytest.approx(100 * {"val": val, "test": test}[split])
         assert found.loc[arch, "cost"] == pytest.approx(seconds)
+        spread = 100 * np.std(truth[arch, epochs], axis=0, ddof=1)[["val", "test"].index(split)]
+        assert found.loc[arch, "spread"] == pytest.approx(spread)
     assert found["seeds"].tolist() == [3, 3, 3]
 
 

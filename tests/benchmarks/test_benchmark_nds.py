@@ -47,6 +47,7 @@ def test_failed_trainings_are_left_out_and_equal_networks_are_seeds(tmp_path):
     found = BENCHMARKS["nds"](path).accuracies()
     assert found.index.tolist() == ['{"a":[2],"b":1}']
     assert found.iloc[0].tolist()[:2] == [65.0, 2]
+    assert found["spread"].iloc[0] == pytest.approx(50**0.5)
 
 
 def test_name_and_entries_say_what_was_measured(tmp_path):
@@ -89,6 +90,7 @@ def test_entries_in_several_lists(tmp_path):
     found = BENCHMARKS["nds"](written(tmp_path, lists)).accuracies()
     assert found["accuracy"].to_dict() == {'{"a":0}': 89.0, '{"a":1}': 80.0, '{"a":2}': 70.0}
     assert found["seeds"].tolist() == [2, 1, 1]
+    assert found["spread"].isna().tolist() == [False, True, True]
 
 
 def test_entries_without_an_error_are_left_out_and_named(tmp_path):

@@ -19,6 +19,7 @@ def test_a_plain_table_as_a_benchmark(tmp_path):
     assert found["accuracy"].to_dict() == {"b": 90.5, "a": 80.0}
     assert found["seeds"].fillna(0).tolist() == [4, 0]
     assert found["cost"].fillna(0).tolist() == [4, 0]
+    assert found["spread"].fillna(0).tolist() == [pytest.approx(3**-0.5), 0]
     assert benchmark.notes == (
         f"{path}: 1 row without a value left out (line 5)",
         f"{path}: 1 architecture with several rows, averaged",

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fusion.benchmarks import BENCHMARKS
 from fusion.errors import FusionError, InvalidArchitecture
 from fusion.spaces import make_space
 from fusion.storage.bundled import bundled
@@ -165,6 +166,11 @@ def test_what_measure_writes(tmp_path):
     assert read.cost.tolist() == frame["seconds"].tolist()
     seeds = frame.filter(like="accuracy_seed_")
     assert read.spread.tolist() == pytest.approx(seeds.std(axis=1).tolist())
+    benchmark = Accuracies.from_frame(BENCHMARKS["digits-tss"]().accuracies(), "digits-tss")
+    for name in ("by_arch", "seeds", "cost", "spread"):
+        same, other = getattr(read, name).to_dict(), getattr(benchmark, name).to_dict()
+        assert same == pytest.approx(other)
+    assert read.disagreeing(SPACE) == ()
 
 
 @pytest.mark.shared
@@ -222,17 +228,23 @@ def test_an_architecture_has_its_own_accuracy_or_else_its_networks():
 
 def test_accuracies_of_a_benchmark():
     frame = pd.DataFrame(
-        {"accuracy": [1.0, 2.0], "seeds": pd.array([3, None], dtype="Int64"), "cost": [5.0, np.nan]},
+        {
+            "accuracy": [1.0, 2.0],
+            "seeds": pd.array([3, None], dtype="Int64"),
+            "cost": [5.0, np.nan],
+            "spread": [0.5, np.nan],
+        },
         index=pd.Index(ARCHS[:2], name="arch"),
     )
     found = Accuracies.from_frame(frame, "archive", notes=("a note",))
     assert found.by_arch.to_dict() == dict(zip(ARCHS[:2], [1.0, 2.0], strict=True))
     assert found.seeds.fillna(0).tolist() == [3, 0]
-    assert found.cost.iloc[0] == 5
+    assert found.cost.fillna(0).tolist() == [5, 0]
+    assert found.spread.fillna(0).tolist() == [0.5, 0]
     assert (found.source, found.rows, found.notes) == ("archive", 2, ("a note",))
-    assert found.spread.isna().all()
     turned = Accuracies.from_frame(frame, "archive", lower_is_better=True)
     assert turned.by_arch.tolist() == [-1.0, -2.0]
+    assert turned.spread.iloc[0] == 0.5
 
 
 # --- twins -----------------------------------------------------------------------------------
