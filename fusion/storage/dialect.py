@@ -125,7 +125,7 @@ def _separator(lines: list[str]) -> str:
             rows = list(csv.reader(found, delimiter=separator, skipinitialspace=True))
         except csv.Error:  # told, with its line, when the table is read
             rows = [[""]]
-        widths[separator] = [len(row) for row in rows]
+        widths[separator] = [len(_closed(row)) for row in rows]
         if min(widths[separator]) == max(widths[separator]) > 1:
             return separator
     best = max((",", ";", "\t"), key=lambda separator: widths[separator][0])

@@ -167,6 +167,8 @@ def _content(path: Path) -> tuple[str, bytes]:
                 f"{path}: cut short or damaged; fetch it again, or write it once more"
             ) from None
         name = name.removesuffix(".gz")
+    if data.startswith((b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
+        raise FusionError(f"{path}: compressed in a way that is not read here; unpack it, or use gzip")
     if not data.strip():
         raise FusionError(f"{path}: the file is empty; give a table with a header")
     for start, kind in ((b"PAR1", "parquet"), (b"ARROW1", "feather")):

@@ -123,15 +123,15 @@ class ArchColumn:
         return ArchList(tuple(archs), lines, frame, source, self._told(bad, columns) if bad else None)
 
     def _meaning(self, cells: tuple[str, ...], hashes: Mapping[str, str]) -> str | InvalidArchitecture:
+        text = hashes.get(cells[0].lower(), cells[0])
+        if len(cells) == 1 and not text:
+            return InvalidArchitecture(f"'' in column {self.names[0]!r} where an architecture is expected")
+        if self.space is None:
+            return text
+        if len(cells) == 1:
+            return _meant(self.space, text)
         try:
-            if len(cells) > 1 and self.space is not None:
-                return self.space.read_columns(cells)
-            text = hashes.get(cells[0].lower(), cells[0])
-            if not text:
-                return InvalidArchitecture(
-                    f"'' in column {self.names[0]!r} where an architecture is expected"
-                )
-            return text if self.space is None else self.space.read(text)
+            return self.space.read_columns(cells)
         except InvalidArchitecture as error:
             return error
 
@@ -192,14 +192,22 @@ def _is_list(path: Path, lines: list[tuple[int, str]], space: Space | None) -> b
     names = (name.strip().strip("\"'").lower() for name in re.split(r"[,;\s]", first))
     if not _KNOWN.isdisjoint(names):
         return False
-    if space is not None:
-        try:
-            space.read(first)
-        except InvalidArchitecture:
-            pass
-        else:
-            return True
+    if space is not None and isinstance(_meant(space, first), str):
+        return True
     return path.name.lower().removesuffix(".gz").rpartition(".")[2] not in ("csv", "tsv")
+
+
+def _meant(space: Space, text: str) -> str | InvalidArchitecture:
+    """Return the architecture that `text` means, or why it means none."""
+    try:
+        return space.read(text)
+    except InvalidArchitecture as error:
+        return error
+    except FusionError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # of a space of the user's own
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return InvalidArchitecture(f"{text!r} is no {space.name} architecture ({reason})")
 
 
 def column_named(table: PlainTable, name: str, space: Space | None) -> str:
@@ -248,15 +256,8 @@ def _refuse_headless(table: PlainTable, space: Space | None) -> None:
     others = [name for name in table.header if name and not is_number(name)]
     if len(others) == len([name for name in table.header if name]):
         return
-    if space is not None:
-        for name in others or table.header:
-            try:
-                space.read(name)
-                break
-            except InvalidArchitecture:
-                continue
-        else:
-            return
+    if space is not None and not any(isinstance(_meant(space, name), str) for name in others or table.header):
+        return
     raise FusionError(
         f"{table.path}: the header is missing, the first row is already one of values; write the names of "
         "the columns above it, such as arch,accuracy"

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import builtins
+import bz2
 import gzip
 import io
+import lzma
 import math
 
 import numpy as np
@@ -141,6 +143,11 @@ def test_commas_inside_brackets(tmp_path):
     assert table.column("arch") == ["(4, 0, 3, 1, 4, 3)", "[8, 16]", "plain"]
 
 
+def test_commas_inside_brackets_are_no_reason_to_look_for_other_separators(tmp_path):
+    table = read_table(written(tmp_path, "arch,val accuracy\n[8, 16],90\n[8, 24],91\n"))
+    assert cells(table) == [["[8, 16]", "90"], ["[8, 24]", "91"]]
+
+
 def test_surplus_cells_that_are_empty(tmp_path):
     assert cells(read_table(written(tmp_path, "arch,x\na,1,\nb,2,,\n"))) == [["a", "1"], ["b", "2"]]
     assert read_table(written(tmp_path, "arch,x,\na,1,\n")).header == ("arch", "x", "")
@@ -159,6 +166,8 @@ def test_surplus_cells_that_are_empty(tmp_path):
         (b"\x00\x01\x02\x03", "is no text; give a table"),
         (b"arch,x\na\x07,1\n", "is no text"),
         (b"\xff\xfea", "is no text"),
+        (bz2.compress(b"arch,x\na,1\n"), "compressed in a way that is not read here; unpack it"),
+        (lzma.compress(b"arch,x\na,1\n"), "compressed in a way that is not read here; unpack it"),
         (b"PK\x03\x04 rest of an archive", "a zip archive; unpack it"),
         (gzip.compress(b"arch,x\n" * 99)[:-9], "cut short or damaged"),
         (b"PAR1 and no more", "truncated or no Parquet file"),

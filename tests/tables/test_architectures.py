@@ -144,3 +144,23 @@ def test_a_space_that_takes_any_string_still_has_headers(tmp_path):
     assert read_archs(written(tmp_path, "arch,x\na,1\nb,2\n", "a.csv"), Any()).archs == ("a", "b")
     with pytest.raises(FusionError, match="no column 'y'"):
         read_archs(written(tmp_path, "arch,x\na,1\n", "a.csv"), Any(), arch_column="y")
+
+
+def test_a_space_that_does_not_refuse_properly(tmp_path):
+    class Sloppy(type(SPACE)):
+        def read(self, text):
+            return str(int(text) // 1)
+
+    found = read_archs(written(tmp_path, "arch,x\n7,1\noops,2\n", "a.csv"), Sloppy())
+    assert found.archs == ("7",)
+    assert "line 3: 'oops' is no nats-tss architecture (ValueError: invalid literal" in found.bad
+    assert read_archs(written(tmp_path, "7\n8\n", "a.csv"), Sloppy()).archs == ("7", "8")
+
+
+def test_errors_of_a_space_that_are_about_no_architecture(tmp_path):
+    class Broken(type(SPACE)):
+        def read(self, text):
+            raise FusionError("the list of cells is missing")
+
+    with pytest.raises(FusionError, match="the list of cells is missing"):
+        read_archs(written(tmp_path, "arch\n7\n", "a.csv"), Broken())
