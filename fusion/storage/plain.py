@@ -209,11 +209,13 @@ def read_table(path: Path | str) -> PlainTable:
         return _framed(path, _read_json(path, data))
     try:
         if kind == "feather":
-            frame = pyarrow.feather.read_table(pa.BufferReader(data)).to_pandas()
+            found = pyarrow.feather.read_table(pa.BufferReader(data))
         else:
             # the footer's own checks do not notice a column chunk cut short, so read it all here
             source = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-            frame = source.read().to_pandas()
+            found = source.read()
+        found.validate(full=True)  # strings that are no text
+        frame = found.to_pandas()
     except UNREADABLE as error:
         raise _damaged(path, kind.capitalize(), error) from None
     return _framed(path, frame)
@@ -267,6 +269,7 @@ def _read_parts(path: Path) -> pd.DataFrame:
             partitioning=ds.partitioning(flavor="hive"),
             partition_base_dir=str(path),
         ).to_table()
+        found.validate(full=True)
         frame: pd.DataFrame = found.to_pandas()
     except UNREADABLE as error:
         reason = " ".join(str(error).split())

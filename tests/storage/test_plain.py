@@ -9,6 +9,8 @@ import math
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import assume, given, settings
@@ -240,6 +242,16 @@ def test_damaged_page_of_a_parquet_file(tmp_path):
     data = bytearray(path.read_bytes())
     data[start + 200] ^= 255
     refused("truncated or no Parquet file", written(tmp_path, bytes(data), "b.parquet"))
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.feather"])
+def test_strings_that_are_no_text(tmp_path, name):
+    table = pa.table({"arch": pa.array([b"a\xff"]).cast(pa.string(), safe=False)})
+    if name.endswith("parquet"):
+        pq.write_table(table, tmp_path / name)
+    else:
+        pa.feather.write_feather(table, tmp_path / name)
+    refused("truncated or no (Parquet|Feather) file", tmp_path / name)
 
 
 def test_feather(tmp_path):
