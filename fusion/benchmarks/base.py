@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from fusion.errors import FusionError
@@ -15,6 +16,21 @@ from fusion.registry import Registry
 T = TypeVar("T", str, int)
 
 BENCHMARKS: Registry[type[Benchmark]] = Registry("benchmark", "fusion.benchmarks")
+
+
+class Row(NamedTuple):
+    """What a benchmark has measured of one architecture; None is unknown."""
+
+    arch: str
+    accuracy: float
+    seeds: int | None = None
+    cost: float | None = None
+    spread: float | None = None
+
+
+def standard_deviation(trainings: Sequence[float]) -> float | None:
+    """Return the sample standard deviation; None of fewer than two."""
+    return float(np.std(trainings, ddof=1)) if len(trainings) > 1 else None
 
 
 class Benchmark(ABC):
@@ -37,6 +53,8 @@ class Benchmark(ABC):
         say. Of an opened benchmark only what its files can have.
     default_epochs : int or None
         Which of `epochs` is meant where none is named.
+    notes : tuple of str
+        What a reader of the accuracies should know of an opened benchmark's files, one line each.
     """
 
     name: ClassVar[str]
@@ -47,6 +65,7 @@ class Benchmark(ABC):
     splits: tuple[str, ...] = ()
     epochs: tuple[int, ...] = ()
     default_epochs: int | None = None
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -86,8 +105,9 @@ class Benchmark(ABC):
         -------
         DataFrame
             Index `arch`; columns `accuracy` (float64, percent), `seeds` (Int64, number of trainings
-            in the mean; null where unknown) and `cost` (float64, seconds of one training, mean over
-            seeds; NaN where unknown).
+            in the mean; null where unknown), `cost` (float64, seconds of one training, mean over
+            seeds; NaN where unknown) and `spread` (float64, standard deviation over the seeds; NaN where
+            unknown, and of one training).
 
         Raises
         ------
@@ -98,14 +118,12 @@ class Benchmark(ABC):
         split = self._chosen("split", split, self.splits)
         epochs = self._chosen("epochs", self.default_epochs if epochs is None else epochs, self.epochs)
         rows = self._read(dataset, split, epochs, archs)
-        frame = pd.DataFrame(rows, columns=["arch", "accuracy", "seeds", "cost"]).set_index("arch")
-        return frame.astype({"accuracy": "float64", "seeds": "Int64", "cost": "float64"})
+        frame = pd.DataFrame(rows, columns=Row._fields).set_index("arch")
+        return frame.astype({"accuracy": "float64", "seeds": "Int64", "cost": "float64", "spread": "float64"})
 
     @abstractmethod
-    def _read(
-        self, dataset: Any, split: Any, epochs: Any, archs: Sequence[str] | None
-    ) -> list[tuple[str, float, int | None, float | None]]:
-        """Return (architecture, accuracy, seeds, cost) for arguments that the benchmark has."""
+    def _read(self, dataset: Any, split: Any, epochs: Any, archs: Sequence[str] | None) -> list[Row]:
+        """Return a row for each architecture, for arguments that the benchmark has."""
 
     def _chosen(self, what: str, value: T | None, known: tuple[T, ...]) -> T | None:
         if value is None and len(known) <= 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusion.benchmarks.base import BENCHMARKS, Benchmark
+from fusion.benchmarks.base import BENCHMARKS, Benchmark, Row
 from fusion.errors import FusionError
 from fusion.storage.bundled import bundled
 from fusion.storage.parts import PartStore
@@ -38,17 +38,14 @@ class Measured(Benchmark):
         # the epochs before the last are on the way to it, not another measurement
         self.default_epochs = self.epochs[-1]
 
-    def _read(
-        self, dataset: str, split: str, epochs: int, archs: Sequence[str] | None
-    ) -> list[tuple[str, float, int | None, float | None]]:
+    def _read(self, dataset: str, split: str, epochs: int, archs: Sequence[str] | None) -> list[Row]:
         states = self._store.read()
         if states.empty:
             raise FusionError(f"{self.path}: nothing trained yet; run `fusion measure` again")
         table = accuracies(states[states["epoch"] <= epochs])
-        seeds = table.filter(like="accuracy_seed_").notna().sum(axis=1)
-        return list(
-            zip(table["arch"], table["accuracy"], seeds.tolist(), table["seconds"].tolist(), strict=True)
-        )
+        seeds = table.filter(like="accuracy_seed_")
+        columns = (table["arch"], table["accuracy"], seeds.notna().sum(axis=1), table["seconds"])
+        return list(map(Row, *(column.tolist() for column in columns), seeds.std(axis=1).tolist()))
 
 
 @BENCHMARKS.register

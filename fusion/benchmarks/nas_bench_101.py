@@ -14,16 +14,17 @@ import base64
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from fusion.benchmarks.base import BENCHMARKS, Benchmark
+from fusion.benchmarks.base import BENCHMARKS, Benchmark, Row, standard_deviation
 from fusion.benchmarks.tfrecord import message_fields, read_records
 from fusion.errors import FusionError
 from fusion.spaces.nas_bench_101 import OPERATIONS, module_hash
+from fusion.storage.files import is_file
 
 # split -> field of the message EvaluationData
 _ACCURACY = {"val": 4, "test": 5}
@@ -38,7 +39,7 @@ class _Sums:
     arch: str
     accuracy: float = 0.0
     seconds: float = 0.0
-    trainings: int = 0
+    trainings: list[float] = field(default_factory=list)
 
 
 @BENCHMARKS.register
@@ -58,9 +59,7 @@ class NasBench101(Benchmark):
     splits = ("val", "test")
     epochs = (4, 12, 36, 108)
 
-    def _read(
-        self, dataset: str, split: str, epochs: int, archs: Sequence[str] | None
-    ) -> list[tuple[str, float, int | None, float | None]]:
+    def _read(self, dataset: str, split: str, epochs: int, archs: Sequence[str] | None) -> list[Row]:
         wanted = None if archs is None else {module_hash(arch) for arch in archs}
         found: dict[str, _Sums] = {}
         held = set()
@@ -73,14 +72,10 @@ class NasBench101(Benchmark):
                 sums = found.get(name) or found.setdefault(name, _Sums(_arch(adjacency, operations)))
                 accuracy, seconds = _after_training(base64.b64decode(metrics, validate=True), split)
             except (ValueError, TypeError, KeyError) as error:
-                reason = " ".join(str(error).split())
-                raise FusionError(
-                    f"{self.path}: record {number} is no training of NAS-Bench-101 ({reason}); "
-                    f"{_download(self.path, epochs)}"
-                ) from None
+                raise self._no_training(number, error, epochs) from None
             sums.accuracy += 100 * accuracy
             sums.seconds += seconds
-            sums.trainings += 1
+            sums.trainings.append(100 * accuracy)
         if epochs not in held:
             has = ", ".join(map(str, sorted(held))) or "none"
             raise FusionError(
@@ -88,12 +83,37 @@ class NasBench101(Benchmark):
                 f"{_download(self.path, epochs)}"
             )
         return [
-            (sums.arch, sums.accuracy / sums.trainings, sums.trainings, sums.seconds / sums.trainings)
+            Row(
+                sums.arch,
+                sums.accuracy / len(sums.trainings),
+                len(sums.trainings),
+                sums.seconds / len(sums.trainings),
+                standard_deviation(sums.trainings),
+            )
             for sums in found.values()
         ]
 
+    def hashes(self) -> dict[str, str]:
+        """Return hash -> architecture string, for tables that name cells by their hash."""
+        found: dict[str, str] = {}
+        for number, record in enumerate(self._records()):
+            try:
+                name, _, adjacency, operations, _ = json.loads(record)
+                if name not in found:
+                    found[name] = _arch(adjacency, operations)
+            except (ValueError, TypeError, KeyError) as error:
+                raise self._no_training(number, error, 108) from None
+        return found
+
+    def _no_training(self, number: int, error: Exception, epochs: int) -> FusionError:
+        reason = " ".join(str(error).split())
+        return FusionError(
+            f"{self.path}: record {number} is no training of NAS-Bench-101 ({reason}); "
+            f"{_download(self.path, epochs)}"
+        )
+
     def _records(self) -> Any:
-        if not self.path.is_file():
+        if not is_file(self.path):
             raise FusionError(f"{self.path}: no such file; {_download(self.path, 108)}")
         records = read_records(self.path)
         try:

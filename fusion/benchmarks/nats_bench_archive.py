@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 from tqdm import tqdm
 
-from fusion.benchmarks.base import BENCHMARKS, Benchmark
+from fusion.benchmarks.base import BENCHMARKS, Benchmark, Row
 from fusion.errors import FusionError
+from fusion.storage.files import exists, is_file, is_folder
 
 # (data set, split) -> the training as the archives call it, and the accuracy that answers for it.
 # `cifar10` is trained on all 50,000 training images and has no validation images left;
@@ -57,28 +58,26 @@ class NatsBench(Benchmark):
             f"Download), unpack it with tar xf, and put the folder {self.archive}-simple at {self.path}"
         )
 
-    def _read(
-        self, dataset: str, split: str, epochs: int, archs: Sequence[str] | None
-    ) -> list[tuple[str, float, int | None, float | None]]:
+    def _read(self, dataset: str, split: str, epochs: int, archs: Sequence[str] | None) -> list[Row]:
         api = self._open()
         if archs is None:
             archs = self._archs_with_results(api)
         training, metric = _TRAININGS[dataset, split]
         return [
-            (arch, *self._one(api, arch, training, metric, epochs))
+            Row(arch, *self._one(api, arch, training, metric, epochs))
             for arch in tqdm(archs, desc=self.name, unit="arch", delay=2)
         ]
 
     def _open(self) -> Any:
         path = self.path
-        if not path.exists():
+        if not exists(path):
             raise FusionError(f"{path}: no NATS-Bench archive here; {self._download}")
-        if path.is_dir() and not (path / "meta.pickle.pbz2").is_file():
+        if is_folder(path) and not is_file(path / "meta.pickle.pbz2"):
             raise FusionError(f"{path}: no meta.pickle.pbz2 in this folder; {self._download}")
         from nats_bench import create  # only this reader needs it
 
         try:
-            api = create(str(path), self.kind, fast_mode=path.is_dir(), verbose=False)
+            api = create(str(path), self.kind, fast_mode=is_folder(path), verbose=False)
             own = all(self.mark in arch for arch in api.meta_archs)
         except Exception as error:  # a damaged pickle can raise anything
             raise FusionError(f"{path}: cannot be read ({_reason(error)}); {self._download}") from error
@@ -88,15 +87,15 @@ class NatsBench(Benchmark):
 
     def _file(self, index: int) -> Path:
         """Return the file with the results of the architecture of that index."""
-        if self.path.is_file():
+        if is_file(self.path):
             return self.path
         files = [self.path / f"{index:06d}.pickle.pbz2", self.path / f"{index}.pickle.pbz2"]
-        return next((file for file in files if file.is_file()), files[0])
+        return next((file for file in files if is_file(file)), files[0])
 
     def _archs_with_results(self, api: Any) -> list[str]:
         """Return the architectures whose results are there, by official index."""
-        if self.path.is_dir():
-            found = [self._file(index).is_file() for index in range(len(api))]
+        if is_folder(self.path):
+            found = [is_file(self._file(index)) for index in range(len(api))]
         else:
             found = [index in api.evaluated_indexes for index in range(len(api))]
         archs = [arch for arch, there in zip(api.meta_archs, found, strict=True) if there]
@@ -111,7 +110,7 @@ class NatsBench(Benchmark):
         if index < 0:
             raise FusionError(f"{self.path}: {arch!r} is no architecture of this archive")
         file = self._file(index)
-        if not file.is_file():
+        if not is_file(file):
             raise FusionError(f"{file}: missing, it has the results of {arch}; unpack the whole archive")
         try:
             hp = f"{epochs:02d}"
@@ -125,7 +124,7 @@ class NatsBench(Benchmark):
             ) from error
         if not np.isfinite(accuracy):
             raise FusionError(f"{file}: the {metric} of {arch} is {accuracy}; fetch the archive again")
-        if self.path.is_dir():
+        if is_folder(self.path):
             # nats_bench would keep every file that it read, gigabytes in the end
             api.arch2infos_dict.pop(index)
         return accuracy, seeds, seconds

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion.errors import FusionError
+from fusion.storage.files import mapped
 
 _BATCH = 8192
 _POLYNOMIAL = 0x82F63B78  # of CRC-32C, bits reversed
@@ -66,13 +67,8 @@ def read_records(path: Path) -> Iterator[bytes]:
         When the file cannot be read, is no TFRecord file, is cut short, or a checksum is wrong;
         the message starts with the path and says at which byte.
     """
-    try:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            yield from _records(path, data)
-    except OSError as error:
-        raise FusionError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError:  # of mmap
-        raise FusionError(f"{path}: the file is empty") from None
+    with mapped(path) as data:
+        yield from _records(path, data)
 
 
 def _records(path: Path, data: mmap.mmap) -> Iterator[bytes]:

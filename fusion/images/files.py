@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fusion.errors import FusionError
 from fusion.images.base import ImageSet
+from fusion.storage.files import entries, exists, files_below, is_file, is_folder, opened, read_bytes
 
 # CIFAR folder -> (training files, test file, label field, number of classes)
 _CIFAR = {
@@ -32,11 +33,12 @@ def read_npz(path: Path) -> ImageSet:
         When the file is no .npz, lacks the training arrays, or holds others than `ImageSet` takes.
     """
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it holds a single array")
-        with archive:
-            arrays = {name: archive[name] for name in archive.files}
+        with opened(path) as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array")
+            with archive:
+                arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise FusionError(f"images {path}: cannot be read as .npz ({error}); fetch it again") from None
     missing = [name for name in ("x_train", "y_train") if name not in arrays]
@@ -86,13 +88,14 @@ class _NumpyOnly(pickle.Unpickler):
 
 
 def _read_cifar_file(path: Path, label: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    if not exists(path):
+        raise FusionError(f"images {path}: missing; unpack the whole archive")
+    data = read_bytes(path)
     try:
-        loaded = _NumpyOnly(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        loaded = _NumpyOnly(io.BytesIO(data), encoding="bytes").load()
         fields = {name.encode() if isinstance(name, str) else name: x for name, x in loaded.items()}
         x = np.asarray(fields[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
         return x.transpose(0, 2, 3, 1), np.asarray(fields[label], dtype=np.int64)
-    except FileNotFoundError:
-        raise FusionError(f"images {path}: missing; unpack the whole archive") from None
     except Exception as error:  # damaged bytes make the unpickler raise almost anything
         reason = " ".join(str(error).split())
         raise FusionError(f"images {path}: not a CIFAR file ({reason}); fetch it again") from None
@@ -118,11 +121,11 @@ def _read_classes(root: Path, classes: list[str]) -> tuple[NDArray[np.uint8], ND
 
     images, labels = [], []
     for label, name in enumerate(classes):
-        for file in sorted((root / name).rglob("*")):
+        for file in files_below(root / name):
             if file.suffix.lower() not in _IMAGE_SUFFIXES:
                 continue
             try:
-                with Image.open(file) as image:
+                with opened(file) as data, Image.open(data) as image:
                     images.append(np.asarray(image.convert("RGB"), dtype=np.uint8))
             except OSError as error:
                 raise FusionError(f"images {file}: cannot be read ({error})") from None
@@ -139,11 +142,11 @@ def _read_classes(root: Path, classes: list[str]) -> tuple[NDArray[np.uint8], ND
 
 def read_folder(path: Path) -> ImageSet:
     """Read one folder per class (ImageFolder), or `train/` and `test/` (or `val/`) of such folders."""
-    train = path / "train" if (path / "train").is_dir() else path
-    test = next((path / name for name in ("test", "val") if (path / name).is_dir()), None)
+    train = path / "train" if is_folder(path / "train") else path
+    test = next((path / name for name in ("test", "val") if is_folder(path / name)), None)
     if train == path:
         test = None
-    classes = sorted(entry.name for entry in train.iterdir() if entry.is_dir())
+    classes = [entry.name for entry in entries(train) if is_folder(entry)]
     if not classes:
         raise FusionError(
             f"images {path}: expected cifar-10-batches-py, cifar-100-python, or one folder per class"
@@ -155,15 +158,15 @@ def read_folder(path: Path) -> ImageSet:
 
 def read_images(path: Path) -> ImageSet:
     """Read whatever lies at `path`; raises FusionError when nothing readable does."""
-    if not path.exists():
+    if not exists(path):
         raise FusionError(
             f"images {path}: no such file or folder; give an .npz, a CIFAR folder or an image folder"
         )
-    if path.is_file():
+    if is_file(path):
         if path.suffix != ".npz":
             raise FusionError(f"images {path}: a file must be an .npz with x_train and y_train")
         return read_npz(path)
     for name in _CIFAR:
-        if (path / name).is_dir():
+        if is_folder(path / name):
             return read_cifar(path / name)
     return read_cifar(path) if path.name in _CIFAR else read_folder(path)

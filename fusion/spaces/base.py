@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,6 +33,8 @@ class Space(ABC):
     summary: ClassVar[str]
     source: ClassVar[str]
     enumerable: ClassVar[bool] = True
+    # columns of published tables that together spell an architecture, for `read_columns`
+    spelled_by: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod
@@ -101,6 +103,24 @@ class Space(ABC):
         InvalidArchitecture
             When `arch` is not an architecture of this space.
         """
+
+    def read(self, text: str) -> str:
+        """Return the architecture string that `text` means, in whatever notation tables have it.
+
+        By default the string itself, without blanks around it.
+
+        Raises
+        ------
+        InvalidArchitecture
+            When `text` means no architecture of this space; the message says what is expected.
+        """
+        arch = text.strip()
+        self.canonical(arch)
+        return arch
+
+    def read_columns(self, cells: Sequence[str]) -> str:
+        """Return the architecture string that the cells of `spelled_by` mean; as `read` otherwise."""
+        raise FusionError(f"space {self.name}: architectures are not spelled by several columns")
 
     @abstractmethod
     def neighbours(self, arch: str) -> list[str]:

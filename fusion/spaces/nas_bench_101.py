@@ -16,6 +16,7 @@ import hashlib
 import itertools
 import math
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -207,6 +208,7 @@ class NasBench101(Space):
     summary = "cells of up to 7 vertices and 9 edges with 3 operations on the vertices (NAS-Bench-101)"
     source = "arXiv:1902.09635"
     enumerable = False
+    spelled_by = ("adj_upper", "ops")
 
     def __init__(self, channels: int = 128, cells: int = 3, stacks: int = 3) -> None:
         if channels < MAX_VERTICES - 2 or cells < 1 or stacks < 1:
@@ -233,6 +235,21 @@ class NasBench101(Space):
                 spellings = _spellings(cell)
                 if rng.random() * len(spellings) < 1:
                     return to_string(_unpacked(*min(spellings)))
+
+    def read(self, text: str) -> str:
+        """Return the string itself; a hash names a cell but does not say how it is built."""
+        arch = text.strip()
+        if re.fullmatch(r"[0-9a-f]{32}", arch, re.ASCII | re.IGNORECASE):
+            raise InvalidArchitecture(
+                f"{arch!r} is the hash of a cell, which does not say how it is built; give a table that also "
+                f"has the columns {' and '.join(self.spelled_by)}, or the benchmark's tfrecord"
+            )
+        pruned(parse(arch))
+        return arch
+
+    def read_columns(self, cells: Sequence[str]) -> str:
+        """Return the string of the upper triangle of a matrix and the digits of the operations."""
+        return self.read(":".join(cell.strip() for cell in cells))
 
     def canonical(self, arch: str) -> str:
         return to_string(representative(pruned(parse(arch))))

@@ -23,6 +23,7 @@ from fusion.errors import FusionError, InvalidArchitecture
 from fusion.spaces.base import SPACES, Space
 from fusion.spaces.graph import CellGraph
 from fusion.spaces.nats_network import ReLUConvBN, ResidualReduction
+from fusion.spaces.notation import bracketed, official_number
 
 WIDTHS = tuple(range(8, 65, 8))
 LAYERS = 5
@@ -129,6 +130,25 @@ class NatsSss(Space):
 
     def enumerate(self) -> Iterator[str]:
         return (":".join(map(str, widths)) for widths in itertools.product(WIDTHS, repeat=LAYERS))
+
+    def read(self, text: str) -> str:
+        """Return the string that `text` means.
+
+        Besides the string itself: the widths as a list or tuple (`[8, 16, 32, 48, 64]`), between hyphens,
+        commas or `x` (`8-16-32-48-64`); and the official number, 0 to 32,767, whose order is that of
+        `enumerate`.
+        """
+        if (number := official_number(text)) is not None:
+            if number >= len(self):
+                raise InvalidArchitecture(
+                    f"{text.strip()!r}: the official numbers of nats-sss are 0 to {len(self) - 1}"
+                )
+            digits = [number // len(WIDTHS) ** place % len(WIDTHS) for place in reversed(range(LAYERS))]
+            return ":".join(str(WIDTHS[digit]) for digit in digits)
+        widths = bracketed(text) or re.split(r"\s*[-:,x]\s*", text.strip())
+        arch = ":".join(map(str, widths))
+        parse(arch if _PATTERN.fullmatch(arch) else text.strip())  # told as it was written
+        return arch
 
     def canonical(self, arch: str) -> str:
         parse(arch)

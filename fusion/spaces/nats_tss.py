@@ -25,11 +25,14 @@ from fusion.errors import FusionError, InvalidArchitecture
 from fusion.spaces.base import SPACES, Space
 from fusion.spaces.graph import CellGraph
 from fusion.spaces.nats_network import CellNetwork, InferCell
+from fusion.spaces.notation import bracketed, official_number
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 # (source, target) of each edge, in the order in which the string lists them
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 OUTPUT = 3
+# by their numbers in NASLib, which calls them Identity, Zero, ReLUConvBN3x3, ReLUConvBN1x1, AvgPool1x1
+NASLIB_OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 KIND = {"skip_connect": "skip", "nor_conv_1x1": "conv1x1", "nor_conv_3x3": "conv", "avg_pool_3x3": "pool"}
 
 Cell: TypeAlias = tuple[str, ...]
@@ -202,6 +205,33 @@ class NatsTss(Space):
 
     def enumerate(self) -> Iterator[str]:
         return iter(_official_order())
+
+    def read(self, text: str) -> str:
+        """Return the string that `text` means.
+
+        Besides the string itself, in any case and with blanks in it: the official number, 0 to 15,624
+        (`12839`, `12839.0`), whose order is that of `enumerate`; and the six numbers by which NASLib and
+        NAS-Bench-Suite-Zero name a cell (`(4, 0, 3, 1, 4, 3)`). Those follow the edges by source (0-1,
+        0-2, 0-3, 1-2, 1-3, 2-3), and number the operations skip, none, 3x3, 1x1 and pooling from 0: the
+        lists EDGE_LIST and OP_NAMES of NASLib's `search_spaces/nasbench201/conversions.py`.
+        """
+        if (number := official_number(text)) is not None:
+            if number >= len(self):
+                raise InvalidArchitecture(
+                    f"{text.strip()!r}: the official numbers of nats-tss are 0 to {len(self) - 1}"
+                )
+            return _official_order()[number]
+        if (ops := bracketed(text)) is not None:
+            if len(ops) != len(EDGES) or max(ops) >= len(NASLIB_OPERATIONS):
+                raise InvalidArchitecture(
+                    f"{text.strip()!r} is no nats-tss architecture; expected six numbers of 0 to 4, as "
+                    "NASLib writes them"
+                )
+            by_edge = dict(zip(sorted(EDGES), ops, strict=True))
+            return to_string(tuple(NASLIB_OPERATIONS[by_edge[edge]] for edge in EDGES))
+        arch = "".join(text.split()).lower()
+        parse(arch if _PATTERN.fullmatch(arch) else text.strip())  # told as it was written
+        return arch
 
     def canonical(self, arch: str) -> str:
         return _representatives()[expression(parse(arch))]

@@ -44,6 +44,11 @@ class Subset(Space):
     def enumerate(self) -> Iterator[str]:
         return iter(self.keys)
 
+    def read(self, text: str) -> str:
+        arch = self.space.read(text)
+        self.canonical(arch)
+        return arch
+
     def canonical(self, arch: str) -> str:
         key = self.space.canonical(arch)
         if key not in self._known:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 import pandas as pd
 import pyarrow as pa
@@ -16,7 +18,67 @@ import pyarrow.parquet as pq
 from fusion.errors import FusionError
 
 # what pyarrow and pandas raise for a damaged file: its metadata holds JSON that nobody checks before use
-_UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, AttributeError)
+UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, AttributeError)
+
+
+def exists(path: Path) -> bool:
+    """Return whether something lies at `path`."""
+    return path.exists()
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file lies at `path`."""
+    return path.is_file()
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a folder lies at `path`."""
+    return path.is_dir()
+
+
+def entries(folder: Path) -> list[Path]:
+    """Return what lies in `folder`, sorted by name; nothing where there is no folder."""
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return the files in `folder` and in the folders below it, sorted by path."""
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what the file holds; raises FusionError when it is missing or cannot be read."""
+    with opened(path) as file:
+        return file.read()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Give the file open for reading bytes; raises FusionError when it is missing or cannot be read."""
+    try:
+        file = open(path, "rb")  # noqa: SIM115  (errors of the reader are its own)
+    except FileNotFoundError:
+        raise FusionError(f"{path}: no such file") from None
+    except OSError as error:
+        raise FusionError(f"{path}: cannot be read ({error.strerror})") from None
+    with file:
+        yield file
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[mmap.mmap]:
+    """Give the bytes of a file that may be larger than the memory.
+
+    Raises
+    ------
+    FusionError
+        When the file is missing or empty, or cannot be read.
+    """
+    with opened(path) as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            raise FusionError(f"{path}: the file is empty")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield data
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -80,7 +142,7 @@ class ParquetReader:
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
         except FileNotFoundError:
             raise FusionError(f"{path}: no such file") from None
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise _damaged(path, error) from None
 
     def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -88,7 +150,7 @@ class ParquetReader:
         try:
             frame: pd.DataFrame = self._file.read(columns and list(columns)).to_pandas()
             return frame
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise _damaged(self.path, error) from None
 
     def close(self) -> None:

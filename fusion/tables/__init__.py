@@ -1,7 +1,16 @@
 """The things that all above hand to each other: indicator tables, and accuracies joined with them."""
 
-from fusion.tables.accuracies import Accuracies
+from fusion.tables.accuracies import Accuracies, read_accuracies
+from fusion.tables.architectures import ArchList, read_archs
 from fusion.tables.indicator_table import IndicatorTable
 from fusion.tables.labelled import Labelled, Pool
 
-__all__ = ["Accuracies", "IndicatorTable", "Labelled", "Pool"]
+__all__ = [
+    "Accuracies",
+    "ArchList",
+    "IndicatorTable",
+    "Labelled",
+    "Pool",
+    "read_accuracies",
+    "read_archs",
+]

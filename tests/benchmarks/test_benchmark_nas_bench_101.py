@@ -98,6 +98,8 @@ def test_accuracies_are_means_over_repeats_of_the_last_evaluation(archive, split
         val, test, seconds = np.mean(truth[arch, epochs], axis=0)
         assert found.loc[arch, "accuracy"] == pytest.approx(100 * {"val": val, "test": test}[split])
         assert found.loc[arch, "cost"] == pytest.approx(seconds)
+        spread = 100 * np.std(truth[arch, epochs], axis=0, ddof=1)[["val", "test"].index(split)]
+        assert found.loc[arch, "spread"] == pytest.approx(spread)
     assert found["seeds"].tolist() == [3, 3, 3]
 
 
@@ -183,3 +185,15 @@ def test_corrupt_file(archive, tmp_path):
 def test_records_of_something_else(tmp_path, content, reason):
     (tmp_path / "a").write_bytes(content)
     refused(f"record 0 is no training of NAS-Bench-101 .*({reason}).*; download", tmp_path / "a")
+
+
+def test_hashes_name_their_cells(tmp_path):
+    path = tmp_path / "nasbench.tfrecord"
+    message = metrics(108, 0.9, 0.8, 5.0)
+    path.write_bytes(b"".join(record(arch, 108, message) for arch in [*CELLS, CELLS[0]]))
+    assert BENCHMARKS["nas-bench-101"](path).hashes() == {module_hash(arch): arch for arch in CELLS}
+    path.write_bytes(record(CELLS[0], 108, message) + framed(b"[1, 2]"))
+    with pytest.raises(
+        FusionError, match=r"record 1 is no training of NAS-Bench-101 .*; download nasbench_only"
+    ):
+        BENCHMARKS["nas-bench-101"](path).hashes()

@@ -38,6 +38,8 @@ def test_accuracies_after_every_tested_epoch(folder):
         seconds = states[states["epoch"] <= epochs].groupby("key")["seconds"].sum() / RECIPE.seeds
         assert found["cost"].to_dict() == pytest.approx(seconds.to_dict())
         assert set(found["seeds"]) == {2}
+        spread = states[states["epoch"] == epochs].groupby("key")["test_accuracy"].std()
+        assert found["spread"].to_dict() == pytest.approx(spread.to_dict())
     with pytest.raises(FusionError, match="no epochs 1; known: 2, 3"):
         benchmark.accuracies(epochs=1)
 
