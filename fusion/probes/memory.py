@@ -50,10 +50,11 @@ def fastest_format(
     """
     default = torch.contiguous_format
     if x.device.type != "cpu" or x.dim() != 4:
-        return network.to(memory_format=default), default  # type: ignore[call-overload]
+        Kept(network).to_default()
+        return network, default
     if all(_is_known(module) for module in network.modules()):
         return network.to(memory_format=torch.channels_last), torch.channels_last  # type: ignore[call-overload]
-    network.to(memory_format=default)  # type: ignore[call-overload]
+    Kept(network).to_default()
     kept = Kept(network)
     try:
         expected = forward(lay_out(x[:_IMAGES], default))
@@ -80,7 +81,8 @@ class Kept:
 
     def to_default(self) -> None:
         for tensor, data in self.kept:
-            tensor.data = data.contiguous()
+            if data.dim() > 3:  # not `contiguous`: see `lay_out`
+                tensor.data = data.clone(memory_format=torch.contiguous_format)
 
     def put_back(self) -> None:
         for tensor, data in self.kept:
