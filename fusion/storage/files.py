@@ -52,6 +52,16 @@ def make_folder(path: Path) -> None:
         raise FusionError(f"{path}: cannot be made ({error.strerror}); choose another folder") from None
 
 
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file of the user's; raises FusionError when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise FusionError(f"{path}: no such file") from None
+    except OSError as error:
+        raise FusionError(f"{path}: cannot be read ({error.strerror})") from None
+
+
 class ParquetReader:
     """One Parquet file of our own, opened once; columns may be read from it one after another.
 

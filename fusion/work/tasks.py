@@ -11,6 +11,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from fusion.plugins import search_in, search_places
 from fusion.storage.parts import PartStore
 from fusion.work.devices import single_thread
 
@@ -32,12 +33,12 @@ class _SearchPath:
     A worker may be older than the folder of a user's own space.
     """
 
-    def __reduce__(self) -> tuple[Callable[[list[str]], _SearchPath], tuple[list[str]]]:
-        return _look_in, (sys.path,)
+    def __reduce__(self) -> tuple[Callable[..., _SearchPath], tuple[list[str], dict[str, str]]]:
+        return _look_in, search_places()
 
 
-def _look_in(path: list[str]) -> _SearchPath:
-    sys.path[:] = path
+def _look_in(path: list[str], files: dict[str, str]) -> _SearchPath:
+    search_in(path, files)
     return _SearchPath()
 
 

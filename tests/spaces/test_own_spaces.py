@@ -113,9 +113,10 @@ def test_a_table_is_not_added_to_after_the_class_changed(folder, capsys):
     extract = ["extract", "--space", "own_plain.py:Plain", "--archs", "sample:1", *IMAGES, "--out", "table"]
     extract += ["--indicators", "params"]
     assert main(extract) == 0
-    for change, code in (("# a comment", 0), ('"a text"', 0), ("more = 1", 1)):
+    changed = CODE.replace("nn.ReLU()", "nn.SiLU()")
+    for text, code in ((f"{CODE}\n# a comment\n", 0), (f"{CODE}\n\nmore = 1\n", 0), (changed, 1)):
         del sys.modules["own_plain"]
-        (folder / "own_plain.py").write_text(f"{CODE}\n{change}\n")
+        (folder / "own_plain.py").write_text(text)
         assert main(extract) == code
     assert "space_code is" in capsys.readouterr().err
     pd.DataFrame({"arch": ["1", "2"], "accuracy": [1.0, 2.0]}).to_csv("accuracies.csv", index=False)
