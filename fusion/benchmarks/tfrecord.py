@@ -71,6 +71,8 @@ def read_records(path: Path) -> Iterator[bytes]:
             yield from _records(path, data)
     except OSError as error:
         raise FusionError(f"{path}: cannot be read ({error.strerror})") from None
+    except FusionError:
+        raise
     except ValueError:  # of mmap
         raise FusionError(f"{path}: the file is empty") from None
 

@@ -168,6 +168,8 @@ def load_model(directory: Path | str) -> SavedModel:
             raise ValueError(f"{len(features)} features for {model.n_features_in_} columns")
     except KeyError as error:
         raise FusionError(f"{file}: damaged ({error} is missing); fit the model again") from None
+    except FusionError:
+        raise
     except (AttributeError, TypeError, ValueError) as error:
         raise FusionError(f"{file}: damaged ({error}); fit the model again") from None
     model.feature_names_in_ = np.array(features, dtype=object)

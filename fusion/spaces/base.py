@@ -244,5 +244,7 @@ def make_space(name: str, settings: dict[str, Any] | None = None) -> Space:
         raise FusionError(f"space {name!r}: expected a class derived from fusion.spaces.Space, got {cls!r}")
     try:
         return cls(**(settings or {}))
+    except FusionError:
+        raise
     except (TypeError, ValueError) as error:
         raise FusionError(f"space {name!r}: {error}") from None

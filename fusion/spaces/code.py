@@ -61,8 +61,9 @@ def code_of(address: str) -> CodeDigests | None:
 
 def class_digests(path: Path, name: str) -> CodeDigests:
     """Return the digests of a class in a file; of the whole file where the class is not plainly there."""
+    source = read_bytes(path)
     try:
-        tree = ast.parse(read_bytes(path))
+        tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:
         raise FusionError(f"{path}: no Python ({error}); repair it") from None
     code = _Code(tree)

@@ -93,8 +93,9 @@ def test_it_is_the_space_that_the_file_defines(folder):
     assert (space.name, space.settings, len(space)) == ("plain", {"kernel": 5}, 60)
     assert space.identity["space"] == "own_plain.py:Plain"
     assert space.identity["space_folder"] == str(folder)
-    assert type(restore_space(space.identity)) is type(space)
-    assert restore_space(space.identity).settings == {"kernel": 5}
+    again = restore_space(space.identity, "own_plain.py:Plain")
+    assert type(again) is type(space)
+    assert again.settings == {"kernel": 5}
     assert "plain" not in SPACES
 
 
@@ -106,7 +107,7 @@ def test_the_identity_of_other_spaces(folder):
     (folder / "own_package" / "inner.py").write_text(CODE)
     inner = make_space("own_package.inner:Plain")
     assert inner.identity == {"space": "own_package.inner:Plain", "space_settings": inner.settings}
-    assert type(restore_space(inner.identity)) is type(inner)
+    assert type(restore_space(inner.identity, "own_package.inner:Plain")) is type(inner)
 
 
 def test_a_table_is_not_added_to_after_the_class_changed(folder, capsys):

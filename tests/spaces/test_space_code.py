@@ -7,7 +7,7 @@ import pytest
 from fusion.errors import FusionError
 from fusion.spaces.code import class_digests, code_of
 
-CODE = '''
+CODE = """
 import itertools
 import json
 from torch import nn, optim
@@ -77,7 +77,7 @@ class Mine(Base):
 
     def graphs(self, arch):
         return cell(arch)
-'''
+"""
 
 
 def digests(folder, *changes):
