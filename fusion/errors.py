@@ -1,7 +1,7 @@
 """Errors that a user can act on: the command prints each as one line and exits non-zero."""
 
 
-class FusionError(Exception):
+class FusionError(ValueError):
     """Bad input. The message is one line and says what to do."""
 
 

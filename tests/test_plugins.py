@@ -1,10 +1,14 @@
 """Objects named by the user: what is found, and what is told when it is not."""
 
+import ast
+import hashlib
+import pickle
+
 import pytest
 from joblib import Parallel, delayed
 
 from fusion.errors import FusionError
-from fusion.plugins import code_digest, load_object
+from fusion.plugins import code_shape, load_object
 
 
 @pytest.fixture(autouse=True)
@@ -90,13 +94,47 @@ def test_a_file_with_the_name_of_another_module(folder, name):
         load_object(f"{name}.py:x")
 
 
-def test_the_digest_of_code_is_that_of_every_python_and_leaves_out_texts(folder):
+def test_the_shape_of_code_is_that_of_every_python_and_leaves_out_texts():
     code = "class A(B):\n    def f(self, *, a=1):\n        return -a if a else [x for x in 'ab'] or None\n"
-    (folder / "one.py").write_text(code)
-    (folder / "two.py").write_text(
-        '"""A text."""\n# a comment\n' + code.replace("\n    def", '\n    "B."\n\n    def')
-    )
-    (folder / "three.py").write_text(code.replace("a=1", "a=2"))
-    one, two, three = (code_digest(folder / f"{name}.py") for name in ("one", "two", "three"))
+    texts = '"""A text."""\n# a comment\n' + code.replace("\n    def", '\n    "B."\n\n    def')
+    one, two, three = (code_shape(ast.parse(c)) for c in (code, texts, code.replace("a=1", "a=2")))
     assert one == two != three
-    assert one.startswith("7379220a94bb3d01")
+    digest = hashlib.sha256(repr(one).encode()).hexdigest()
+    assert digest.startswith("7379220a94bb3d01")
+
+
+def test_a_file_without_a_name_says_what_it_defines(folder):
+    (folder / "plug_five.py").write_text("import sys\nraise SystemExit\nclass Net: pass\ndef small(): pass\n")
+    for text in ("plug_five.py", "plug_five.py:"):
+        with pytest.raises(FusionError, match=r"plug_five.py defines Net, small: say plug_five.py:Net$"):
+            load_object(text)
+
+
+def test_a_module_of_a_package_named_by_its_file(folder, monkeypatch):
+    (folder / "plug_pack" / "inner").mkdir(parents=True)
+    (folder / "plug_pack" / "__init__.py").touch()
+    (folder / "plug_pack" / "base.py").write_text("value = 5")
+    for name in ("deep.py", "inner/__init__.py"):
+        (folder / "plug_pack" / name).touch()
+    (folder / "plug_pack" / "net.py").write_text("from .base import value")
+    (folder / "plug_pack" / "inner" / "net2.py").write_text("from ..base import value")
+    with pytest.raises(FusionError, match=r"name it plug_pack\.net:value$"):
+        load_object("plug_pack/net.py:value")
+    with pytest.raises(FusionError, match=r"name it plug_pack\.inner\.net2:value$"):
+        load_object("plug_pack/inner/net2.py:value")
+    assert load_object("plug_pack.inner.net2:value") == 5
+    monkeypatch.chdir(folder / "plug_pack")
+    with pytest.raises(FusionError, match=f"name it plug_pack.net:value, in the folder {folder}$"):
+        load_object("net.py:value")
+
+
+def test_a_file_with_a_dot_in_its_name_is_loaded_also_in_workers(folder):
+    (folder / "plug-six.v2.py").write_text("class Mine:\n    def __call__(self, x):\n        return x + 6")
+    mine = load_object("plug-six.v2.py:Mine")
+    assert load_object(f"{folder}/plug-six.v2.py:Mine") is mine
+    assert pickle.loads(pickle.dumps(mine())).__class__ is mine
+    for name in ("plug-six_v3.py", "plug-six.v3.py"):
+        (folder / name).write_text("x = 1")
+    assert load_object("plug-six_v3.py:x") == 1
+    with pytest.raises(FusionError, match="'plug-six_v3' is the name of another module"):
+        load_object("plug-six.v3.py:x")

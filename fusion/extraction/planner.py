@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from fusion.indicators.base import INDICATORS
-from fusion.probes.base import PROBES, Observations, Subject, as_undefined, provider
+from fusion.indicators.base import INDICATORS, needs_graphs
+from fusion.probes.base import BUILDING, PROBES, Broken, Observations, Subject, as_undefined, provider
 from fusion.seeding import derive_seed, seeded
 
 OK = "ok"
@@ -25,8 +25,10 @@ class Value:
     status : str
         "ok", or in a few words why there is no value.
     seconds : float
-        Time of the passes that the indicator needs and of the indicator itself; indicators that
-        share a pass each count the whole of it.
+        What the indicator costs: itself, the observations that only it needed, and an equal share
+        of what it needed together with other indicators of the call (the making of the network, by
+        all but those of the cells' graphs). The seconds of all indicators of a call add up to the
+        time spent in building, passes and indicators.
     """
 
     indicator: str
@@ -45,13 +47,48 @@ def plan(names: Sequence[str]) -> dict[str, frozenset[str]]:
     return wanted
 
 
-def _observe(name: str, wanted: frozenset[str], subject: Subject) -> Observations:
+def _run(name: str, wanted: frozenset[str], subject: Subject) -> Observations:
     try:
         # a network may draw at random, as dropout does: the same draws in every pass, none of ours
         with seeded(derive_seed("pass", subject.seed)):
             return PROBES[name].run(subject, wanted)
     except Exception as error:  # one failing pass must not lose the indicators of the others
         return dict.fromkeys(wanted, as_undefined(error))
+
+
+def _observe(name: str, wanted: frozenset[str], subject: Subject) -> Observations:
+    """Run a pass; what breaks with the channels last in memory is tried again in the default format."""
+    found = _run(name, wanted, subject)
+    broken = frozenset(need for need in wanted if isinstance(found[need], Broken))
+    if broken and subject.channels_last:
+        with subject.default_format():
+            again = _run(name, broken, subject)
+        found |= {need: again[need] for need in broken}
+    return found
+
+
+def _shares(
+    total: float, metered: Mapping[frozenset[str], float], users: Mapping[str, Set[str]]
+) -> dict[str, float]:
+    """Return the seconds of a pass that fall to each indicator.
+
+    Parameters
+    ----------
+    total : float
+        Seconds of the whole pass.
+    metered : mapping
+        Seconds within it that were spent for some observations alone.
+    users : mapping of str to set of str
+        Indicators, and the observations of the pass that each needs.
+    """
+    shares = dict.fromkeys(users, 0.0)
+    rest = total
+    for observations, seconds in metered.items():
+        if mine := [name for name, needs in users.items() if needs & observations]:
+            rest -= seconds
+            for name in mine:
+                shares[name] += seconds / len(mine)
+    return {name: share + rest / len(users) for name, share in shares.items()}
 
 
 def compute(names: Sequence[str], subject: Subject) -> list[Value]:
@@ -61,32 +98,35 @@ def compute(names: Sequence[str], subject: Subject) -> list[Value]:
     """
     waiting = {name: set(INDICATORS[name].needs) for name in names}
     seconds = dict.fromkeys(names, 0.0)
-    values: dict[str, Value] = {}
+    found: dict[str, tuple[float | None, str]] = {}
     observations: Observations = {}
+    building = 0.0
     for probe_name, wanted in plan(names).items():
+        subject.meter.take()
         started = time.perf_counter()
         observations |= _observe(probe_name, wanted, subject)
-        spent = time.perf_counter() - started
-        for name, needs in list(waiting.items()):
-            if not needs & wanted:
-                continue
-            seconds[name] += spent
-            needs -= wanted
-            if not needs:
+        spent, metered = time.perf_counter() - started, subject.meter.take()
+        built = metered.pop(frozenset({BUILDING}), 0.0)
+        building += built
+        users = {name: needs & wanted for name, needs in waiting.items() if needs & wanted}
+        for name, share in _shares(spent - built, metered, users).items():
+            started = time.perf_counter()
+            waiting[name] -= wanted
+            if not waiting[name]:
                 del waiting[name]
-                values[name] = _value(name, observations, seconds[name])
+                found[name] = _value(name, observations)
+            seconds[name] += share + time.perf_counter() - started
         # what no waiting indicator needs is freed before the next pass
         alive = set().union(*waiting.values(), *(INDICATORS[name].needs for name in waiting))
         observations = {key: value for key, value in observations.items() if key in alive}
-    return [values[name] for name in names]
+    of_network = [name for name in names if not needs_graphs(name)] or names
+    for name in of_network:
+        seconds[name] += building / len(of_network)
+    return [Value(name, *found[name], seconds[name]) for name in names]
 
 
-def _value(name: str, observations: Observations, seconds: float) -> Value:
-    started = time.perf_counter()
-    value: float | None = None
-    status = OK
+def _value(name: str, observations: Observations) -> tuple[float | None, str]:
     try:
-        value = INDICATORS[name](observations)
+        return INDICATORS[name](observations), OK
     except Exception as error:  # the same: null and a status, never a lost row
-        status = str(as_undefined(error))
-    return Value(name, value, status, seconds + time.perf_counter() - started)
+        return None, str(as_undefined(error))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TextIO, TypeAlias
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from fusion.errors import FusionError
 from fusion.extraction.planner import compute
@@ -18,6 +20,7 @@ from fusion.images.base import Batch
 from fusion.indicators import INDICATORS, select
 from fusion.plugins import load_object
 from fusion.probes.base import Subject, preserved
+from fusion.probes.memory import lay_out
 from fusion.seeding import derive_seed, seeded
 from fusion.work.devices import pick_device, single_thread
 from fusion.work.precision import full_precision
@@ -40,7 +43,8 @@ def load_network(text: str, arguments: Mapping[str, Any] | None = None) -> Netwo
     FusionError
         When nothing is to be loaded there, or it takes no arguments.
     """
-    found: Network = load_object(text)
+    with _prints_apart():
+        found: Network = load_object(text)
     if not arguments:
         return found
     if isinstance(found, nn.Module) or not callable(found):
@@ -58,8 +62,9 @@ def score(
 ) -> pd.DataFrame:
     """Return the indicators of one network on one batch.
 
-    Every pass runs in one torch thread, in the default memory format, and with the same dropout
-    masks, so that two calls give the same numbers.
+    Every pass runs in one torch thread, and with the same dropout masks, so that two calls give
+    the same numbers; in the faster memory format where the network works there, which is tried.
+    What the network prints goes to standard error.
 
     Parameters
     ----------
@@ -91,12 +96,14 @@ def score(
     """
     names = select(indicators)
     device = pick_device(device)
-    built = _build(network, seed)
-    subject = _Foreign(lambda: built, batch.to(device), seed=derive_seed("probe", seed, 0))
-    forwards = _same_forwards(built, subject.seed, device)
-    with single_thread(), full_precision(), torch.enable_grad(), forwards:
-        _check(subject)
-        values = compute(names, subject)
+    batch = batch.to(device)
+    with _prints_apart(), single_thread(), full_precision(), torch.enable_grad():
+        built = _build(network, batch.x, seed)
+        subject = Subject(lambda: built, batch, seed=derive_seed("probe", seed, 0))
+        with torch.random.fork_rng([] if device == "cpu" else [device]):
+            _check(subject)
+            with _same_forwards(subject):
+                values = compute(names, subject)
     return pd.DataFrame(
         {
             "value": pd.array([value.value for value in values], dtype="Float64"),
@@ -119,67 +126,95 @@ def lines(table: pd.DataFrame) -> list[str]:
     return text
 
 
-class _Foreign(Subject):
-    """A network of unknown make: channels last would break its `view`s and five-dimensional weights."""
-
-    @property
-    def memory_format(self) -> torch.memory_format:
-        return torch.contiguous_format
+def _prints_apart() -> redirect_stdout[TextIO]:
+    """What a network prints is not what is asked for: it goes to standard error."""
+    return redirect_stdout(sys.stderr)
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _build(network: Network, seed: int) -> nn.Module:
-    """Return a network that is nobody else's."""
+def _build(network: Network, x: Tensor, seed: int) -> nn.Module:
+    """Return a network that is nobody else's, with weights."""
+    with seeded(derive_seed("init", seed)):
+        built = _copy_or_call(network)
+        if any(isinstance(module, torch.jit.ScriptModule) for module in built.modules()):
+            raise FusionError(
+                "the network is made by torch.jit, which shows no layers and takes no hooks; "
+                "give the nn.Module that was scripted or traced"
+            )
+        if any(is_lazy(tensor) for tensor in _all_tensors(built)):
+            _initialise(built, x)
+    return built
+
+
+def _copy_or_call(network: Network) -> nn.Module:
     if isinstance(network, nn.Module):
         try:
-            built = copy.deepcopy(network)
+            return copy.deepcopy(network)
         except Exception as error:
             raise FusionError(
                 f"the network cannot be copied ({_reason(error)}); give a function that returns it"
             ) from error
-    elif callable(network):
-        try:
-            with seeded(derive_seed("init", seed)):
-                built = network()
-        except Exception as error:
-            raise FusionError(f"building the network failed: {_reason(error)}") from error
-        if not isinstance(built, nn.Module):
-            raise FusionError(f"the function must return an nn.Module, but returned {type(built).__name__}")
-    else:
+    if not callable(network):
         raise FusionError(
             f"expected an nn.Module or a function that returns one, but got {type(network).__name__}"
         )
+    try:
+        built = network()
+    except Exception as error:
+        raise FusionError(f"building the network failed: {_reason(error)}") from error
+    if not isinstance(built, nn.Module):
+        raise FusionError(f"the function must return an nn.Module, but returned {type(built).__name__}")
     return built
 
 
+def _all_tensors(network: nn.Module) -> Iterator[Tensor]:
+    yield from network.parameters()
+    yield from network.buffers()
+
+
+def _initialise(network: nn.Module, x: Tensor) -> None:
+    """Give lazy layers their weights, which they draw at the first forward pass."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        with torch.no_grad():
+            network.eval()(x[:2].cpu())
+    except Exception as error:
+        raise FusionError(
+            f"the lazy layers of the network fail on images of shape {tuple(x.shape[1:])}: {_reason(error)}"
+        ) from error
+    for module, training in modes:
+        module.training = training
+    if any(is_lazy(tensor) for tensor in _all_tensors(network)):
+        raise FusionError("the network has lazy layers that its forward pass does not reach; remove them")
+
+
 @contextmanager
-def _same_forwards(network: nn.Module, seed: int, device: str) -> Iterator[None]:
+def _same_forwards(subject: Subject) -> Iterator[None]:
     """Give each forward its own copy of the images and the same random draws.
 
     A network may work in place on its input, and drop out: neither may reach the next pass.
     """
 
     def prepare(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        torch.manual_seed(derive_seed("forward", seed))
+        torch.manual_seed(derive_seed("forward", subject.seed))
         # strides of one-channel images may say channels last too; `view` and dropout's masks would follow
-        return tuple(x.clone(memory_format=torch.contiguous_format) for x in inputs)
+        return tuple(lay_out(x.clone(), subject.memory_format) for x in inputs)
 
-    handle = network.register_forward_pre_hook(prepare)
+    handle = subject.network.register_forward_pre_hook(prepare)
     try:
-        with torch.random.fork_rng([] if device == "cpu" else [device]):
-            yield
+        yield
     finally:
         handle.remove()
 
 
 def _check(subject: Subject) -> None:
     """Raise FusionError unless the network maps the first images to logits for their labels."""
-    shape = tuple(subject.x.shape[1:])
+    shape = tuple(subject.batch.x.shape[1:])
     try:
-        network, x = subject.network, subject.x[:2]
+        network, x = subject.network, subject.x[:2].clone()
         with preserved(network), torch.no_grad():
             network.eval()
             logits = network(x)

@@ -10,6 +10,7 @@ from typing import Any
 
 from fusion.errors import FusionError
 from fusion.probes.base import COSTS, Observations, Undefined, provider
+from fusion.probes.structure import cells
 from fusion.registry import Registry
 
 
@@ -113,6 +114,11 @@ def indicator(
         return function
 
     return decorate
+
+
+def needs_graphs(name: str) -> bool:
+    """Return whether an indicator is a function of the graphs of an architecture's cells."""
+    return not cells.provides.keys().isdisjoint(INDICATORS[name].needs)
 
 
 def select(names: str | Sequence[str]) -> list[str]:

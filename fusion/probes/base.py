@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,14 +13,27 @@ import torch
 from torch import Tensor, nn
 
 from fusion.images.base import Batch
+from fusion.probes.memory import Kept, fastest_format, lay_out
+from fusion.probes.meter import Meter
 from fusion.registry import Registry
+from fusion.seeding import derive_seed, seeded
 from fusion.spaces.graph import CellGraph
 
 Observations: TypeAlias = dict[str, Any]
 
+# What the meter calls the making of the network, for which all passes are the reason.
+BUILDING = "network"
+
+# Characters of a status.
+_LONGEST = 300
+
 
 class Undefined(Exception):
     """A value does not exist for this network; the message is its status in the table."""
+
+
+class Broken(Undefined):
+    """There is no value because a pass failed, for a reason that no probe foresaw."""
 
 
 @dataclass
@@ -40,6 +54,8 @@ class Subject:
         None for a network that belongs to no space.
     graphs : dict of str to CellGraph
         The architecture's cells, live parts only; empty for a network that has none.
+    meter : Meter
+        Where probes note what single observations cost.
     """
 
     build: Callable[[], nn.Module]
@@ -47,34 +63,68 @@ class Subject:
     seed: int = 0
     build_thin: Callable[[], nn.Module] | None = None
     graphs: dict[str, CellGraph] = field(default_factory=dict)
+    meter: Meter = field(default_factory=Meter, repr=False)
 
     @cached_property
     def network(self) -> nn.Module:
         """The network, on the device of the batch and in its memory format."""
-        return self._place(self.build())
+        with self.meter.of(BUILDING):
+            network, self._format = self._place(self.build(), self.batch.x)
+        return network
 
     @cached_property
     def thin_network(self) -> nn.Module:
         """The thin network; raises Undefined where there is none."""
         if self.build_thin is None:
             raise Undefined("needs a thin version of the network, which only a search space has")
-        return self._place(self.build_thin())
+        network, self._thin_format = self._place(self.build_thin(), self.batch.x[:, :1, :3, :3])
+        return network
 
-    @cached_property
+    @property
     def x(self) -> Tensor:
         """The images of the batch, in the memory format of the network."""
-        x = self.batch.x.detach()
-        return x.contiguous(memory_format=self.memory_format) if x.dim() == 4 else x
+        wanted = self.memory_format
+        if wanted not in self._images:
+            self._images[wanted] = lay_out(self.batch.x.detach(), wanted)
+        return self._images[wanted]
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """How feature maps lie in memory."""
-        # on a CPU average pooling and normalisation are several times as fast with channels last
-        return torch.channels_last if self.batch.x.device.type == "cpu" else torch.contiguous_format
+        """How feature maps of the network lie in memory; it depends on nothing but the network."""
+        _ = self.network  # its making decides
+        return self._format
 
-    def _place(self, network: nn.Module) -> nn.Module:
-        placed: nn.Module = network.to(self.batch.x.device, memory_format=self.memory_format)  # type: ignore[call-overload]
-        return placed
+    @property
+    def channels_last(self) -> bool:
+        """Whether the network or the thin network, as far as built, has its channels last in memory."""
+        return torch.channels_last in (self._format, self._thin_format)
+
+    @contextmanager
+    def default_format(self) -> Iterator[None]:
+        """Run the block with networks and images in the default memory format; then as before."""
+        formats = self._format, self._thin_format
+        built = [vars(self)[name] for name in ("network", "thin_network") if name in vars(self)]
+        kept = Kept(*built)
+        kept.to_default()
+        self._format = self._thin_format = torch.contiguous_format
+        try:
+            yield
+        finally:
+            kept.put_back()
+            self._format, self._thin_format = formats
+
+    def __post_init__(self) -> None:
+        self._format = self._thin_format = torch.contiguous_format
+        self._images: dict[torch.memory_format, Tensor] = {}
+
+    def _place(self, network: nn.Module, x: Tensor) -> tuple[nn.Module, torch.memory_format]:
+        placed = network.to(self.batch.x.device)
+
+        def forward(x: Tensor) -> Any:
+            with preserved(placed), torch.no_grad(), seeded(derive_seed("pass", self.seed)):
+                return placed.train()(x)
+
+        return fastest_format(placed, x.detach(), forward)
 
 
 @dataclass(frozen=True)
@@ -150,8 +200,10 @@ def require_signal(logits: Tensor) -> None:
 
 def as_undefined(error: Exception) -> Undefined:
     """Return the reason why there is no value after `error`, in one line."""
+    if isinstance(error, Undefined):
+        return error
     text = " ".join(str(error).split()) or type(error).__name__
-    return error if isinstance(error, Undefined) else Undefined(f"{type(error).__name__}: {text}"[:200])
+    return Broken(textwrap.shorten(f"{type(error).__name__}: {text}", _LONGEST, placeholder=" ..."))
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from fusion.probes.codes import CodeStatistics, watch_codes
 from fusion.probes.curvature import Masks, weight_curvature
 from fusion.probes.feature_maps import FeatureCorrelations
 from fusion.probes.layers import LayerGradient, LayerGradients
+from fusion.probes.meter import Meter
 from fusion.probes.stages import Stages
 from fusion.seeding import derive_seed
 
@@ -91,7 +92,7 @@ def clean_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
     network = subject.network
     with preserved(network), out_of_place(network):
         network.train()
-        found = _Giver(wanted)
+        found = _Giver(wanted, subject.meter)
         masks = Masks()
         _one_graph(subject, found, masks)  # the graph is freed before the next passes
         found.give("weight_curvature", lambda: weight_curvature(network, subject.x, subject.batch.y, masks))
@@ -101,14 +102,16 @@ def clean_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
 class _Giver:
     """Collects the observations that are wanted; one that cannot be had does not lose the others."""
 
-    def __init__(self, wanted: frozenset[str]) -> None:
+    def __init__(self, wanted: frozenset[str], meter: Meter) -> None:
         self.wanted = wanted
+        self.meter = meter
         self.observations: Observations = {}
 
     def give(self, name: str, function: Callable[[], Any]) -> None:
         if name in self.wanted:
             try:
-                self.observations[name] = function()
+                with self.meter.of(name):
+                    self.observations[name] = function()
             except Exception as error:
                 self.observations[name] = as_undefined(error)
 
@@ -119,10 +122,11 @@ def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:
     with_graph = bool(wanted & _GRAPH)
     x = subject.x.clone().requires_grad_(with_graph)
     codes = CodeStatistics(len(x))
-    stages, maps, gradients = Stages(network), FeatureCorrelations(network), LayerGradients(network, len(x))
+    stages, gradients = Stages(network), LayerGradients(network, len(x))
+    maps = FeatureCorrelations(network, found.meter)
     with torch.set_grad_enabled(with_graph):
         with ExitStack() as watchers:
-            sees = [codes.see] if wanted & _CODES else []
+            sees = [_metered(codes.see, found.meter, _CODES)] if wanted & _CODES else []
             sees += [masks.see] if "weight_curvature" in wanted else []
             if sees:
                 watchers.enter_context(watch_codes(*sees))
@@ -145,11 +149,26 @@ def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:
         found.give("map_eigenvalues", maps.smallest_eigenvalues)
         found.give("layer_gradients", lambda: _layer_gradients(gradients, logits, y, x))
         found.give("stage_transfers", lambda: stages.transfers(subject.seed))
-        gradient = cache(lambda: _input_gradient(logits, torch.ones_like(logits), x))
+
+        @cache
+        def gradient() -> Tensor:
+            with found.meter.of("input_gradient", "input_correlations"):
+                return _input_gradient(logits, torch.ones_like(logits), x)
+
         found.give("input_gradient", gradient)
         found.give("input_correlations", lambda: _correlations(gradient()))
         signs = random_signs(logits, subject.seed)
         found.give("random_input_gradient", lambda: _input_gradient(logits, signs, x))
+
+
+def _metered(
+    see: Callable[[Tensor | None, int], None], meter: Meter, observations: frozenset[str]
+) -> Callable[[Tensor | None, int], None]:
+    def metered(mask: Tensor | None, number: int) -> None:
+        with meter.of(*observations):
+            see(mask, number)
+
+    return metered
 
 
 def _layer_gradients(gradients: LayerGradients, logits: Tensor, y: Tensor, x: Tensor) -> list[LayerGradient]:

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from fusion.probes.base import hooked
+from fusion.probes.meter import Meter
 
 
 class FeatureCorrelations:
     """Takes the correlations between the channels of every layer's output for the first sample."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, meter: Meter) -> None:
+        self.meter = meter
         self.modules = [module for module in network.modules() if not any(module.children())]
         self.matrices: list[Tensor] = []
 
@@ -25,7 +27,8 @@ class FeatureCorrelations:
 
         def hook(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             if isinstance(output, Tensor) and output.dim() == 4 and output.shape[2] * output.shape[3] > 1:
-                self.matrices.append(_correlations(output[0].detach().flatten(1)))
+                with self.meter.of("map_eigenvalues"):
+                    self.matrices.append(_correlations(output[0].detach().flatten(1)))
 
         with hooked(self.modules, hook):
             yield

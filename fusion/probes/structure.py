@@ -101,7 +101,7 @@ def one_image(subject: Subject, wanted: frozenset[str]) -> Observations:
         nonlocal total
         total += output[0].numel() * module.weight[0].numel()
 
-    image = subject.batch.x[:1].detach().clone().requires_grad_()
+    image = subject.x[:1].clone().requires_grad_()
     counted = [module for module in network.modules() if isinstance(module, _COUNTED)]
     with preserved(network), hooked(counted, count), torch.set_grad_enabled("depth" in wanted):
         network.eval()

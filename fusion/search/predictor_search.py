@@ -43,6 +43,8 @@ def _fit(model: Estimator, indicators: Indicators, accuracies: Mapping[str, floa
     table = _table(indicators, list(accuracies))
     try:
         model.fit(table, np.array(list(accuracies.values())))
+    except FusionError:
+        raise
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise FusionError(

@@ -12,8 +12,9 @@ import numpy as np
 from torch import nn
 
 from fusion.errors import FusionError
-from fusion.plugins import code_digest, load_object
+from fusion.plugins import load_object
 from fusion.registry import Registry
+from fusion.spaces.code import class_digests, code_of
 from fusion.spaces.graph import CellGraph
 
 SPACES: Registry[type[Space]] = Registry("space", "fusion.spaces")
@@ -46,19 +47,22 @@ class Space(ABC):
         """What the metadata of a table says of its space; `restore_space` makes it again, in any process.
 
         `space`: the registered name; or `module:Class` for a class in a package, and `file.py:Class` for
-        one in a file of its own. `space_settings`. For a class in a file of its own, also `space_code`,
-        the SHA-256 of its code, comments and docstrings apart, and `space_folder`. Tables that differ
-        in any but the last are never mixed.
+        one in a file of its own. `space_settings`. For a class in a file of its own, also `space_folder`,
+        `space_code`, the SHA-256 of that part of the code on which values depend, and
+        `space_graphs_code`, that of `graphs` (see `CodeDigests`). Values of tables that differ in any
+        but the folder are never mixed; the last matters to indicators of the cells' graphs alone.
         """
         cls = type(self)
         if "." in cls.__module__ and self.name in SPACES and SPACES[self.name] is cls:
             return {"space": self.name, "space_settings": self.settings}
         if (file := self._file) is None:
             return {"space": f"{cls.__module__}:{cls.__qualname__}", "space_settings": self.settings}
+        code = class_digests(file, cls.__qualname__)
         return {
             "space": f"{file.name}:{cls.__qualname__}",
             "space_settings": self.settings,
-            "space_code": code_digest(file),
+            "space_code": code.values,
+            "space_graphs_code": code.graphs,
             "space_folder": str(file.parent),
         }
 
@@ -214,7 +218,8 @@ def restore_space(meta: Mapping[str, Any], named: Space | str | None = None, who
     """
     address, settings, code = str(meta["space"]), meta["space_settings"], meta.get("space_code")
     if isinstance(named, str) and ":" in named:
-        if code is not None and _code_digest_of(named) != code:
+        own = code_of(named)
+        if code is not None and (own is None or own.values != code):
             raise FusionError(_CHANGED.format(space=named, whose=whose))
         named = make_space(named, settings)
     elif named is None and ":" in address:
@@ -239,12 +244,6 @@ _CHANGED = (
 )
 
 
-def _code_digest_of(address: str) -> str | None:
-    """Return the digest of the code that `file.py:Class` names, which is not imported; None of a module."""
-    place = address.rpartition(":")[0]
-    return code_digest(Path(place).expanduser()) if place.endswith(".py") else None
-
-
 def make_space(name: str, settings: dict[str, Any] | None = None) -> Space:
     """Return a space with the given settings.
 
@@ -260,10 +259,12 @@ def make_space(name: str, settings: dict[str, Any] | None = None) -> Space:
     FusionError
         For an unknown name, something that is no space, or a setting that the space does not have.
     """
-    cls = load_object(name) if ":" in name else SPACES[name]
+    cls = load_object(name) if ":" in name or name.endswith(".py") else SPACES[name]
     if not (isinstance(cls, type) and issubclass(cls, Space)):
         raise FusionError(f"space {name!r}: expected a class derived from fusion.spaces.Space, got {cls!r}")
     try:
         return cls(**(settings or {}))
+    except FusionError:
+        raise
     except (TypeError, ValueError) as error:
         raise FusionError(f"space {name!r}: {error}") from None

@@ -33,7 +33,7 @@ def read_json(path: Path, *, repair: str) -> dict[str, Any]:
         if (size := path.stat().st_size) > MAX_BYTES:
             raise FusionError(f"{path}: {size:,} bytes are too many for this file; {repair}")
         content = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, FusionError):
         raise
     except OSError as error:
         raise FusionError(f"{path}: not readable ({error.strerror})") from None

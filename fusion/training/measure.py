@@ -27,7 +27,7 @@ from fusion.spaces.base import Space
 from fusion.storage.parts import PartStore
 from fusion.training.augmentation import augment
 from fusion.training.recipe import OPTIMISERS, SCHEDULES, Recipe
-from fusion.training.stacking import CannotStack, stack
+from fusion.training.stacking import stack
 from fusion.work.devices import device_type
 from fusion.work.provenance import hardware, library_versions
 from fusion.work.tasks import Row, run_tasks
@@ -110,15 +110,16 @@ def _build(space: Space, key: str, data: TrainingData, seeds: Sequence[int]) -> 
 @torch.no_grad()
 def _joint_network(networks: list[nn.Module], x: Tensor) -> nn.Module | None:
     """Return the stacked network, or None where stacking does not reproduce the networks."""
-    probe = x[:_PROBE]
+    # strides of one-channel images may say channels last, which a network's `view` would not bear
+    probe = x[:_PROBE].clone(memory_format=torch.contiguous_format)
     try:
         joint = stack([copy.deepcopy(networks[0]), *networks[1:]])
+        # in training mode: with the first running statistics the signal of a deep network fades away,
+        # and every network's logits are the classifier's bias
         together = copy.deepcopy(joint).train()(probe.repeat(1, len(networks), 1, 1))
-    except (CannotStack, RuntimeError):  # the latter where `forward` takes channels apart
+        alone = torch.cat([copy.deepcopy(network).train()(probe) for network in networks], 1)
+    except Exception:  # where a kind cannot be stacked, or `forward` takes channels apart
         return None
-    # in training mode: with the first running statistics the signal of a deep network fades away,
-    # and every network's logits are the classifier's bias
-    alone = torch.cat([copy.deepcopy(network).train()(probe) for network in networks], 1)
     same = together.shape == alone.shape and torch.allclose(together, alone, rtol=1e-3, atol=1e-4)
     return joint if same else None
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 import pandas as pd
 from joblib import Parallel, delayed
+from joblib.externals.loky.backend import resource_tracker as loky_tracker
 from tqdm import tqdm
 
+from fusion.plugins import search_in, search_places
 from fusion.storage.parts import PartStore
 from fusion.work.devices import single_thread
 
@@ -32,17 +37,47 @@ class _SearchPath:
     A worker may be older than the folder of a user's own space.
     """
 
-    def __reduce__(self) -> tuple[Callable[[list[str]], _SearchPath], tuple[list[str]]]:
-        return _look_in, (sys.path,)
+    def __reduce__(self) -> tuple[Callable[..., _SearchPath], tuple[list[str], dict[str, str]]]:
+        return _look_in, search_places()
 
 
-def _look_in(path: list[str]) -> _SearchPath:
-    sys.path[:] = path
+def _look_in(path: list[str], files: dict[str, str]) -> _SearchPath:
+    search_in(path, files)
     return _SearchPath()
 
 
 def _in_worker(_: _SearchPath, function: Callable[[Task], list[Row]], task: Task) -> list[Row]:
     return _in_one_thread(function, task)
+
+
+def _in_workers(
+    function: Callable[[Task], list[Row]], tasks: Sequence[Task], workers: int
+) -> Iterator[list[Row]]:
+    # no more than loky hands on at once: what waits in it when it is interrupted ends in a traceback
+    pool = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs")
+    with _interrupted_later():
+        results: Iterator[list[Row]] = pool(
+            delayed(_in_worker)(_SearchPath(), function, task) for task in tasks
+        )
+    return results
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Hold Ctrl-C back until the block ends; from the processes that it starts, for good.
+
+    A terminal interrupts all of them, but it is this process that ends them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    for tracker in (resource_tracker, loky_tracker):  # which let interrupts through, when started later
+        tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_tasks(
@@ -52,6 +87,7 @@ def run_tasks(
     *,
     workers: int = 1,
     description: str = "",
+    found: int = 0,
     flush_seconds: float = FLUSH_SECONDS,
     progress: bool = True,
 ) -> None:
@@ -69,6 +105,8 @@ def run_tasks(
         Processes; 1 runs everything in this one.
     description : str
         Of the progress bar.
+    found : int
+        Tasks that were left out because they were done already: there the bar starts.
     flush_seconds : float
     progress : bool
         Show the bar.
@@ -76,16 +114,15 @@ def run_tasks(
     if workers == 1 or len(tasks) <= 1:
         results: Iterator[list[Row]] = (_in_one_thread(function, task) for task in tasks)
     else:
-        results = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")(
-            delayed(_in_worker)(_SearchPath(), function, task) for task in tasks
-        )
+        results = _in_workers(function, tasks, workers)
     pending: list[Row] = []
     last = time.monotonic()
     try:
         bar = tqdm(
             results,
-            total=len(tasks),
-            desc=description,
+            initial=found,
+            total=found + len(tasks),
+            desc=f"{description}, {found} of {found + len(tasks)} found" if found else description,
             unit="arch",
             mininterval=0.5 if sys.stderr.isatty() else 30.0,  # a log file wants few lines
             disable=not progress,

@@ -93,8 +93,9 @@ def test_it_is_the_space_that_the_file_defines(folder):
     assert (space.name, space.settings, len(space)) == ("plain", {"kernel": 5}, 60)
     assert space.identity["space"] == "own_plain.py:Plain"
     assert space.identity["space_folder"] == str(folder)
-    assert type(restore_space(space.identity)) is type(space)
-    assert restore_space(space.identity).settings == {"kernel": 5}
+    again = restore_space(space.identity, "own_plain.py:Plain")
+    assert type(again) is type(space)
+    assert again.settings == {"kernel": 5}
     assert "plain" not in SPACES
 
 
@@ -106,16 +107,17 @@ def test_the_identity_of_other_spaces(folder):
     (folder / "own_package" / "inner.py").write_text(CODE)
     inner = make_space("own_package.inner:Plain")
     assert inner.identity == {"space": "own_package.inner:Plain", "space_settings": inner.settings}
-    assert type(restore_space(inner.identity)) is type(inner)
+    assert type(restore_space(inner.identity, "own_package.inner:Plain")) is type(inner)
 
 
 def test_a_table_is_not_added_to_after_the_class_changed(folder, capsys):
     extract = ["extract", "--space", "own_plain.py:Plain", "--archs", "sample:1", *IMAGES, "--out", "table"]
     extract += ["--indicators", "params"]
     assert main(extract) == 0
-    for change, code in (("# a comment", 0), ('"a text"', 0), ("more = 1", 1)):
+    changed = CODE.replace("nn.ReLU()", "nn.SiLU()")
+    for text, code in ((f"{CODE}\n# a comment\n", 0), (f"{CODE}\n\nmore = 1\n", 0), (changed, 1)):
         del sys.modules["own_plain"]
-        (folder / "own_plain.py").write_text(f"{CODE}\n{change}\n")
+        (folder / "own_plain.py").write_text(text)
         assert main(extract) == code
     assert "space_code is" in capsys.readouterr().err
     pd.DataFrame({"arch": ["1", "2"], "accuracy": [1.0, 2.0]}).to_csv("accuracies.csv", index=False)

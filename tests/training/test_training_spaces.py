@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from torch import nn
 
 from fusion.images import load_images
 from fusion.spaces import SPACES, make_space, restore_space
@@ -89,3 +90,28 @@ def test_bundled_states_can_be_resumed(tmp_path):
         space, expected["arch"].tolist(), load_images("digits"), recipe, tmp_path / "copy", train=None
     )
     pd.testing.assert_frame_equal(found, expected)
+
+
+class _Viewing(nn.Module):
+    """Its `view` fails where the channels are last in memory."""
+
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(channels, 4, 3, padding=1), nn.Linear(16, classes)
+
+    def forward(self, x):
+        x = nn.functional.adaptive_avg_pool2d(self.conv(x).relu(), 2)
+        return self.head(x.view(x.size(0), -1))
+
+
+@pytest.mark.parametrize("change", [nn.Sequential, lambda network: nn.Sequential(network, nn.Tanh())])
+def test_a_network_that_views_its_features_trains_on_one_channel(few, change):
+    """The digits' strides say channels last; the second kind cannot be stacked."""
+
+    class Own(type(make_space("nats-sss"))):
+        def build(self, arch, *, in_channels=3, num_classes=10):
+            return change(_Viewing(in_channels, num_classes))
+
+    assert few.x_train.stride()[1] == 1
+    rows = pd.DataFrame(train_architecture("16:16:16:16:16", Own(), few, RECIPE))
+    assert np.isfinite(rows[STATES]).all(axis=None)

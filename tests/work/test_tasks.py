@@ -1,0 +1,110 @@
+"""Tasks in worker processes: what they find, what the bar says, and how they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from fusion.plugins import load_object
+from fusion.work.tasks import run_tasks
+
+SCRIPT = """
+import sys
+import time
+
+from fusion.work.tasks import run_tasks
+
+
+class Store:
+    def add(self, rows):
+        print(len(rows), flush=True)
+
+
+def work(task):
+    time.sleep(0.05)
+    return [{"key": task}]
+
+
+try:
+    run_tasks(work, list(range(500)), Store(), workers=2, description="wait")
+except KeyboardInterrupt:
+    print("interrupted", file=sys.stderr)
+    sys.exit(130)
+"""
+
+
+class Store:
+    """Keeps what is added."""
+
+    def __init__(self):
+        self.frames = []
+
+    def add(self, rows):
+        self.frames.append(rows)
+
+    @property
+    def rows(self):
+        return pd.concat(self.frames)["key"].tolist()
+
+
+def row(task):
+    return [{"key": task}]
+
+
+def fail(task):
+    if task == 2:
+        raise KeyboardInterrupt
+    return row(task)
+
+
+def test_the_bar_starts_with_what_was_found(capsys):
+    store = Store()
+    run_tasks(row, [3, 4], store, description="extract", found=169)
+    assert store.rows == [3, 4]
+    printed, told = capsys.readouterr()
+    assert printed == ""
+    assert "extract, 169 of 171 found" in told
+    assert "169/171" in told
+    assert "171/171" in told
+
+
+def test_nothing_is_said_of_what_was_found_where_nothing_was(capsys):
+    run_tasks(row, [3], Store(), description="extract")
+    assert "found" not in capsys.readouterr().err
+
+
+def test_what_was_computed_is_stored_when_interrupted():
+    store = Store()
+    with pytest.raises(KeyboardInterrupt):
+        run_tasks(fail, range(5), store, progress=False)
+    assert store.rows == [0, 1]
+
+
+def test_workers_find_a_file_with_a_dot_in_its_name(own_folder):
+    (own_folder / "tasks.v2.py").write_text("def row(task):\n    return [{'key': task + 1}]\n")
+    store = Store()
+    run_tasks(load_object("tasks.v2.py:row"), range(3), store, workers=2, progress=False)
+    assert sorted(store.rows) == [1, 2, 3]
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="interrupts a group of processes, as a terminal does")
+def test_an_early_interrupt_ends_in_one_line(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    told = os.read(process.stderr.fileno(), 1000)  # the empty bar: workers are starting
+    os.killpg(process.pid, signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in (told + rest).decode()
