@@ -38,8 +38,9 @@ def ceiling(accuracy: pd.Series[float], spread: pd.Series[float], seeds: pd.Seri
     variance of the accuracies, is what noise has of that variance, and 1 minus it the reliability of the
     means (one-way random effects; Shrout and Fleiss, Psychological Bulletin 86, 1979). Pearson's
     correlation of a perfect prediction with them is its square root (Spearman, American Journal of
-    Psychology 15, 1904). Ranks have no such formula: Spearman's correlation is that of the accuracies with
-    themselves plus Gaussian noise of variance spread^2 / k, mean over 50 draws that are always the same.
+    Psychology 15, 1904). Ranks have no such formula: the accuracies, drawn towards their mean until they
+    vary as much as without noise, are correlated with themselves plus Gaussian noise of variance
+    spread^2 / k; the mean over 50 draws that are always the same.
     """
     table = pd.DataFrame(
         {
@@ -54,6 +55,9 @@ def ceiling(accuracy: pd.Series[float], spread: pd.Series[float], seeds: pd.Seri
         return None
     error = table["spread"].to_numpy(dtype=np.float64) ** 2 / table["seeds"].to_numpy(dtype=np.float64)
     reliability = max(0.0, 1 - float(error.mean()) / float(y.var(ddof=1)))
+    if reliability == 0:  # nothing but noise
+        return Ceiling(len(y), 0.0, 0.0, 0.0, float(error.mean()) ** 0.5)
     rng = np.random.default_rng(derive_seed("ceiling"))
-    noisy = [srocc(y, y + np.sqrt(error) * rng.normal(size=len(y))) for _ in range(_DRAWS)]
-    return Ceiling(len(y), reliability, reliability**0.5, float(np.mean(noisy)), float(error.mean()) ** 0.5)
+    calm = y.mean() + reliability**0.5 * (y - y.mean())
+    drawn = [srocc(calm, calm + np.sqrt(error) * rng.normal(size=len(y))) for _ in range(_DRAWS)]
+    return Ceiling(len(y), reliability, reliability**0.5, float(np.mean(drawn)), float(error.mean()) ** 0.5)

@@ -45,7 +45,8 @@ DESCRIPTIONS = {
     "equations": "Fitted on all accuracies, with all of the table as the pool, as the model that is saved.",
     "ceiling": "Noise of a mean over k seeds: spread^2 / k. Reliability: 1 - its mean / the variance of the "
     "accuracies (Shrout and Fleiss, 1979). PLCC of a perfect prediction: its square root (Spearman, 1904). "
-    "SROCC: of the accuracies with themselves plus such noise, mean over 50 draws.",
+    "SROCC: of the accuracies, drawn towards their mean until they vary as much as without noise, with "
+    "themselves plus such noise; mean over 50 draws.",
     "weights": "Mean of a model's weights over the splits, and the 2.5 and 97.5 percentiles over the splits.",
 }
 """What the choices mean, in words; part of the metrics."""

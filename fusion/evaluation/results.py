@@ -115,7 +115,7 @@ class Ceiling:
     plcc : float
         Square root of the reliability.
     srocc : float
-        Spearman's correlation of the accuracies with themselves plus noise of their seeds' size.
+        Spearman's correlation of accuracies without noise with themselves plus noise of the seeds' size.
     rmse : float
         Square root of the mean variance of a mean over its seeds, in the units of the accuracy.
     """

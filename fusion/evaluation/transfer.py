@@ -55,7 +55,6 @@ def transfer(
         except FusionError as error:
             raise FusionError(f"group {group.name}: {error}") from None
     others_of = [[unseen(other, judged) for other in groups if other is not judged] for judged in groups]
-    makers = {name: spec.make for name, spec in specs.items()}
     found = {}
     bar = tqdm(
         list(zip(datas, groups, others_of, strict=True)),
@@ -63,13 +62,12 @@ def transfer(
     )  # fmt: skip
     for data, group, others in bar:
         bar.set_postfix_str(group.name)
+        models = {name: spec.make(features) for name, spec in specs.items()}
         scores = within_group(group.table[features], group.table[features])
         elsewhere = pd.DataFrame(
             {
-                PREFIX + name: fit_groups(spec.make(features), others, features, settings.seed).predict(
-                    scores
-                )
-                for name, spec in specs.items()
+                PREFIX + name: fit_groups(made, others, features, settings.seed).predict(scores)
+                for name, made in models.items()
             },
             index=group.table.index,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -128,6 +129,8 @@ def _maker(spec: ModelSpec, columns: list[str]) -> Callable[[], OnIndicators]:
 
 
 def _equations(data: Labelled, specs: Mapping[str, ModelSpec], columns: list[str]) -> dict[str, str]:
+    # in one order, for the last digits of a sum depend on it
+    data = replace(data, X=data.X.sort_index(), y=data.y.sort_index())
     found = {
         name: fit(data, spec).equation()
         for name, spec in specs.items()
