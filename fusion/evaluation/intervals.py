@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fusion.evaluation.metrics import METRICS
+from fusion.evaluation.results import Interval
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
-Interval = dict[str, float | None]
 Samples = dict[str, dict[str, Array]]
 """Method -> metric -> one value per split or replicate."""
 
@@ -76,7 +76,7 @@ def scores_per_replicate(
         chosen = int(rng.integers(len(outcomes)))
         return _score(outcomes[chosen], draws[chosen](rng))
 
-    bar = tqdm(range(replicates), desc="bootstrap", leave=False, disable=None if progress else True)
+    bar = tqdm(range(replicates), desc="bootstrap", leave=False, delay=2, disable=None if progress else True)
     return _collect(replicate() for _ in bar)
 
 
@@ -86,16 +86,12 @@ def interval(per_split: Array, per_replicate: Array) -> Interval:
     Undefined values are left out; None where none is defined.
     """
     defined = per_split[np.isfinite(per_split)]
-    return {"mean": float(defined.mean()) if len(defined) else None, **percentiles(per_replicate)}
-
-
-def percentiles(values: Array) -> Interval:
-    """Return the 2.5 (`low`) and 97.5 (`high`) percentiles of the defined values, None without any."""
-    defined = values[np.isfinite(values)]
-    if not len(defined):
-        return {"low": None, "high": None}
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return {"low": float(low), "high": float(high)}
+    mean = float(defined.mean()) if len(defined) else None
+    spread = per_replicate[np.isfinite(per_replicate)]
+    if not len(spread):
+        return Interval(mean)
+    low, high = np.percentile(spread, [2.5, 97.5])
+    return Interval(mean, float(low), float(high))
 
 
 def _score(outcome: Outcome, rows: Indices) -> dict[str, dict[str, float]]:

@@ -20,8 +20,10 @@ from fusion.evaluation.intervals import (
     scores_per_replicate,
     scores_per_split,
 )
+from fusion.evaluation.settings import Plan
 from fusion.evaluation.splits import split
 from fusion.seeding import derive_seed
+from fusion.tables import Pool
 
 Models = Mapping[str, Callable[[], Any]]
 
@@ -54,8 +56,8 @@ class Run:
 
     Attributes
     ----------
-    test_sizes : list of int
-        Size of each split's test part.
+    test_sizes, test_groups : list of int
+        Architectures, and groups of twins, in each split's test part.
     points, replicates : dict of str to dict of str to ndarray
         Method -> metric -> value per split, and per bootstrap replicate.
     weights : dict of str to list of dict of str to float
@@ -65,25 +67,15 @@ class Run:
     """
 
     test_sizes: list[int] = field(default_factory=list)
+    test_groups: list[int] = field(default_factory=list)
     points: Samples = field(default_factory=dict)
     replicates: Samples = field(default_factory=dict)
     weights: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     predictions: list[pd.DataFrame] = field(default_factory=list)
 
 
-def run_size(
-    data: Data,
-    models: Models,
-    size: int,
-    *,
-    splits: int,
-    bootstrap: int,
-    seed: int,
-    use_pool: bool,
-    indicators: bool,
-    progress: bool,
-) -> Run:
-    """Fit and judge all models, and with `indicators` all that ranks untrained, on `splits` splits.
+def run_size(data: Data, models: Models, size: int, plan: Plan, *, indicators: bool, progress: bool) -> Run:
+    """Fit and judge all models, and with `indicators` all that ranks untrained, on the splits of a size.
 
     Raises
     ------
@@ -92,12 +84,15 @@ def run_size(
     """
     run = Run()
     outcomes = []
-    for number in tqdm(range(splits), desc=f"fit on {size}", leave=False, disable=None if progress else True):
-        train, test = split(data.groups, size, derive_seed(seed, number))
+    bar = tqdm(
+        range(plan.splits), desc=f"fit on {size}", leave=False, delay=2, disable=None if progress else True
+    )
+    for number in bar:
+        train, test = split(data.groups, size, derive_seed(plan.seed, number))
         fitted: dict[str, Array] = {}
         for name, make in models.items():
             model = make()
-            fitted[name] = _fit_predict(name, model, data.values, data.measured, train, test, use_pool)
+            fitted[name] = _fit_predict(name, model, data.values, data.measured, train, test)
             if weights := _weights(model):
                 run.weights.setdefault(name, []).append(weights)
         measured = data.measured[test]
@@ -117,10 +112,11 @@ def run_size(
             scores = data.rankings[name].to_numpy()
             ranking[name], fitted[name] = _untrained(scores, data.measured, train, test)
         outcomes.append(Outcome(measured, data.groups[test], ranking, fitted))
-    rng = np.random.default_rng(derive_seed(seed, "bootstrap", size))
+    rng = np.random.default_rng(derive_seed(plan.seed, "bootstrap", size))
+    run.test_groups = [len(np.unique(outcome.groups)) for outcome in outcomes]
     run.test_sizes = [len(outcome.measured) for outcome in outcomes]
     run.points = scores_per_split(outcomes)
-    run.replicates = scores_per_replicate(outcomes, bootstrap, rng, progress)
+    run.replicates = scores_per_replicate(outcomes, plan.bootstrap, rng, progress)
     return run
 
 
@@ -131,9 +127,8 @@ def _fit_predict(
     measured: Array,
     train: Indices,
     test: Indices,
-    use_pool: bool,
 ) -> Array:
-    pool = {"pool": values} if use_pool and getattr(model, "uses_pool", False) else {}
+    pool = {"pool": Pool(values)} if getattr(model, "uses_pool", False) else {}
     model.fit(values.iloc[train], measured[train], **pool)
     predicted = np.asarray(model.predict(values.iloc[test]), dtype=float).ravel()
     if len(predicted) != len(test) or not np.isfinite(predicted).all():

@@ -1,5 +1,6 @@
 import json
 import warnings
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,9 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LinearRegression
 
 from fusion.errors import FusionError
-from fusion.evaluation import METRICS, evaluate, split
+from fusion.evaluation import METRICS, Interval, Plan, judge, split
 from fusion.evaluation.intervals import Outcome, scores_per_replicate
+from fusion.evaluation.results import Extent
 from fusion.seeding import derive_seed
 
 HIGHER = {"good": True, "cost": False, "gaps": True, "constant": True}
@@ -64,18 +66,19 @@ def data():
     return values, accuracy, groups
 
 
-def run(data, **changed):
-    values, accuracy, groups = data
-    settings = {
-        "models": {"ranks": Ranks, "mean": Mean},
-        "higher_is_better": HIGHER,
-        "train_size": 40,
-        "train_sizes": [20, 40],
-        "splits": 4,
-        "bootstrap": 30,
-        "progress": False,
-    }
-    return evaluate(values, accuracy, groups, **{**settings, **changed})
+MODELS = {"ranks": Ranks, "mean": Mean}
+PLAN = {"train_size": 40, "train_sizes": (20, 40), "splits": 4, "bootstrap": 30}
+
+
+def run(data, models=MODELS, higher=HIGHER, **changed):
+    return judge(*data, models, higher, Plan(**{**PLAN, **changed}), progress=False)
+
+
+def content(result):
+    """Everything that was found, as JSON values."""
+    found = asdict(result)
+    found.pop("predictions")
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +94,8 @@ def test_model_metrics_are_those_of_its_predictions(data, result):
             METRICS[name].function(part["measured"], part["ranks"])
             for _, part in result.predictions.groupby("split")
         ]
-        assert result.metrics["methods"]["ranks"][name]["mean"] == pytest.approx(np.mean(found))
-        first = result.metrics["shown_split"]["models"]["ranks"][name]
+        assert result.methods["ranks"].scores[name].mean == pytest.approx(np.mean(found))
+        first = result.shown_split.scores["ranks"][name]
         assert first == pytest.approx(found[0])
 
 
@@ -133,29 +136,26 @@ def test_single_indicators(data, result, name, sign):
         found["krocc"].append(stats.kendalltau(y, score).statistic)
         found["plcc"].append(stats.pearsonr(y, score).statistic)
         found["rmse"].append(np.sqrt(np.mean((y - fitted) ** 2)))
-    method = result.metrics["methods"][name]
-    assert method["kind"] == "indicator"
-    assert method["defined"] == pytest.approx(values[name].notna().mean())
+    method = result.methods[name]
+    assert method.kind == "indicator"
+    assert method.defined == pytest.approx(values[name].notna().mean())
     for metric, numbers in found.items():
-        assert method[metric]["mean"] == pytest.approx(np.mean(numbers)), metric
-    assert method["srocc"]["mean"] > 0.2
+        assert method.scores[metric].mean == pytest.approx(np.mean(numbers)), metric
+    assert method.scores["srocc"].mean > 0.2
 
 
 def test_undefined_is_null_not_a_number_and_not_a_warning(result):
     for name in ("constant", "mean"):
-        method = result.metrics["methods"][name]
-        assert method["srocc"] == {"mean": None, "low": None, "high": None}
-        assert method["rmse"]["mean"] > 0
-    assert result.metrics["advantage"]["mean"]["mean"] is None
-    text = json.dumps(result.metrics, allow_nan=False)
-    assert json.loads(text) == result.metrics
+        method = result.methods[name]
+        assert method.scores["srocc"] == Interval(None, None, None)
+        assert method.scores["rmse"].mean > 0
+    assert result.advantage["mean"].mean is None
+    json.dumps(content(result), allow_nan=False)
 
 
 def test_intervals_agree_with_a_plain_bootstrap(data):
     values, accuracy, groups = data
-    metrics = run(data, models={}, splits=3, bootstrap=300, train_sizes=[]).metrics["methods"]["good"][
-        "srocc"
-    ]
+    found_here = run(data, models={}, splits=3, bootstrap=300, train_sizes=()).methods["good"].scores["srocc"]
     rng = np.random.default_rng(5)
     code = np.unique(groups.astype(str), return_inverse=True)[1]
     tests = [split(code, 40, derive_seed(0, i))[1] for i in range(3)]
@@ -168,8 +168,8 @@ def test_intervals_agree_with_a_plain_bootstrap(data):
         found.append(np.corrcoef(stats.rankdata(good[rows]), stats.rankdata(y[rows]))[0, 1])
     low, high = np.percentile(found, [2.5, 97.5])
     width = high - low
-    assert metrics["low"] == pytest.approx(low, abs=0.2 * width)
-    assert metrics["high"] == pytest.approx(high, abs=0.2 * width)
+    assert found_here.low == pytest.approx(low, abs=0.2 * width)
+    assert found_here.high == pytest.approx(high, abs=0.2 * width)
 
 
 def test_twins_add_no_information():
@@ -186,35 +186,34 @@ def test_twins_add_no_information():
 
 
 def test_advantage_is_paired_and_over_the_best_indicator(data, result):
-    methods, advantage = result.metrics["methods"], result.metrics["advantage"]
-    assert result.metrics["best_indicator"] == "good"
-    difference = methods["ranks"]["srocc"]["mean"] - methods["good"]["srocc"]["mean"]
-    assert advantage["ranks"]["mean"] == pytest.approx(difference)
+    assert result.best_indicator == "good"
+    difference = result.methods["ranks"].scores["srocc"].mean - result.methods["good"].scores["srocc"].mean
+    assert result.advantage["ranks"].mean == pytest.approx(difference)
 
     class Copy(Mean):
         def predict(self, X):
             return X["good"].to_numpy()
 
-    copied = run(data, models={"copy": Copy}).metrics["advantage"]["copy"]
-    assert copied == {"mean": 0, "low": 0, "high": 0}
+    copied = run(data, models={"copy": Copy}).advantage["copy"]
+    assert copied == Interval(0, 0, 0)
 
 
 def test_learning_curve_goes_through_the_main_result(result):
     for name in ("ranks", "mean"):
-        points = {point["train_size"]: point for point in result.metrics["learning_curve"][name]}
+        points = {point.train_size: point for point in result.learning_curve[name]}
         assert sorted(points) == [20, 40]
-        assert points[20]["test_size"] == {"min": 100, "max": 100}
+        assert points[20].test_size == Extent(100, 100)
         for metric in METRICS:
-            assert points[40][metric] == result.metrics["methods"][name][metric]
+            assert points[40].scores[metric] == result.methods[name].scores[metric]
 
 
 def test_correlations_are_signed_and_pairwise(data, result):
-    found = result.metrics["correlations"]
-    assert found["indicators"] == ["constant", "cost", "gaps", "good"]
+    found = result.correlations
+    assert found.indicators == ("constant", "cost", "gaps", "good")
     both = data[0]["gaps"].notna()
     expected = -stats.spearmanr(data[0]["cost"][both], data[0]["gaps"][both]).statistic
-    assert found["srocc"][1][2] == pytest.approx(expected)
-    assert found["srocc"][0][1] is None
+    assert found.srocc[1][2] == pytest.approx(expected)
+    assert found.srocc[0][1] is None
 
 
 def test_weights_are_those_of_the_fitted_models(data, result):
@@ -224,13 +223,13 @@ def test_weights_are_those_of_the_fitted_models(data, result):
     for _, part in result.predictions.groupby("split"):
         train = values.index.difference(part["arch"])
         coefficients.append(Ranks().fit(values[names].loc[train], accuracy[train]).coef_)
-    assert list(result.metrics["weights"]) == ["ranks"]
+    assert list(result.weights) == ["ranks"]
     for i, name in enumerate(names):
         column = np.array(coefficients)[:, i]
-        found = result.metrics["weights"]["ranks"][name]
-        assert found["mean"] == pytest.approx(column.mean(), abs=1e-9)
-        assert found["low"] == pytest.approx(np.percentile(column, 2.5), abs=1e-9)
-        assert found["high"] == pytest.approx(np.percentile(column, 97.5), abs=1e-9)
+        found = result.weights["ranks"][name]
+        assert found.mean == pytest.approx(column.mean(), abs=1e-9)
+        assert found.low == pytest.approx(np.percentile(column, 2.5), abs=1e-9)
+        assert found.high == pytest.approx(np.percentile(column, 97.5), abs=1e-9)
 
 
 def test_result_depends_on_the_seed_but_on_no_order(data, result):
@@ -241,53 +240,53 @@ def test_result_depends_on_the_seed_but_on_no_order(data, result):
         accuracy.iloc[rng.permutation(120)],
         groups.iloc[rng.permutation(120)],
     )
-    again = run(mixed, models={"mean": Mean, "ranks": Ranks}, train_sizes=[40, 20, 40])
-    assert json.dumps(again.metrics) == json.dumps(result.metrics)
+    again = run(mixed, models={"mean": Mean, "ranks": Ranks}, train_sizes=(40, 20, 40))
+    assert json.dumps(content(again)) == json.dumps(content(result))
     pd.testing.assert_frame_equal(again.predictions, result.predictions)
     other = run(data, seed=1)
-    assert other.metrics["methods"]["good"] != result.metrics["methods"]["good"]
+    assert other.methods["good"] != result.methods["good"]
 
 
-@pytest.mark.parametrize("use_pool", [True, False])
-def test_pool_is_the_whole_table_without_accuracies(data, use_pool):
+def test_pool_is_the_whole_table_without_accuracies(data):
     Mean.seen.clear()
-    metrics = run(data, models={"mean": Mean}, use_pool=use_pool, splits=1).metrics
-    assert metrics["protocol"]["use_pool"] is use_pool
+    run(data, models={"mean": Mean}, splits=1)
     assert Mean.seen
     for index, y, pool in Mean.seen:
         assert len(index) == len(y) < 120
-        if use_pool:
-            pd.testing.assert_frame_equal(pool, data[0][sorted(data[0])])
-        else:
-            assert pool is None
+        pd.testing.assert_frame_equal(pool.table, data[0][sorted(data[0])])
 
 
-def test_protocol_states_what_was_done(result):
-    protocol = result.metrics["protocol"]
-    assert protocol["architectures"] == 120
-    assert protocol["groups"] == 90
-    assert protocol["test_size"] == {"min": 80, "max": 80}
-    assert protocol["train_size_reached"] == {"min": 40, "max": 40}
-    assert protocol["higher_is_better"] == HIGHER
-    assert set(protocol["metrics"]) == set(METRICS)
-    assert "isotonic" in protocol["descriptions"]["single_indicators"]
+def test_sizes_are_told(result):
+    assert result.groups == 90
+    assert result.test_size == Extent(80, 80)
+    counts = [
+        part["arch"].str[4:].astype(int).map(lambda i: i // 4 if i < 40 else i).nunique()
+        for _, part in result.predictions.groupby("split")
+    ]
+    assert result.test_networks == Extent(min(counts), max(counts))
 
 
 def test_indicators_alone_without_bootstrap(data):
-    metrics = run(data, models={}, train_sizes=[], bootstrap=0).metrics
-    assert metrics["advantage"] == metrics["weights"] == {}
-    assert metrics["methods"]["good"]["srocc"]["low"] is None
-    assert metrics["methods"]["good"]["srocc"]["mean"] > 0
+    found = run(data, models={}, train_sizes=(), bootstrap=0)
+    assert found.advantage == found.weights == found.ranges == {}
+    assert found.methods["good"].scores["srocc"].low is None
+    assert found.methods["good"].scores["srocc"].mean > 0
 
 
 def test_infinite_values_count_as_undefined_and_an_indicator_may_be_undefined_everywhere(data):
     values, accuracy, groups = data
     infinite = values.assign(gaps=values["gaps"].fillna(np.inf))
-    found, expected = (run((table, accuracy, groups)).metrics for table in (infinite, values))
-    assert found == expected
-    nothing = run((values[["gaps"]] * np.nan, accuracy, groups), models={}).metrics
-    assert nothing["best_indicator"] is None
-    assert nothing["methods"]["gaps"]["defined"] == 0
+    assert run((infinite, accuracy, groups)) == run((values, accuracy, groups))
+    nothing = run((values[["gaps"]] * np.nan, accuracy, groups), models={})
+    assert nothing.best_indicator is None
+    assert nothing.methods["gaps"].defined == 0
+
+
+def test_what_ranks_upside_down_is_reversed_and_what_only_may_is_not(data, result):
+    assert not any(of.reversed for of in result.methods.values())
+    wrong = run(data, higher={**HIGHER, "good": False})
+    assert wrong.methods["good"].reversed
+    assert not wrong.methods["gaps"].reversed
 
 
 class Broken(Mean):
@@ -304,12 +303,12 @@ class Broken(Mean):
         (lambda v, a, g: (v, a.mask(a == a.min(), np.inf), g), {}, "infinite"),
         (lambda v, a, g: (pd.concat([v, v]), a, g), {}, "occurs twice"),
         (lambda v, a, g: (v[[]], a, g), {}, "no indicators"),
-        (lambda v, a, g: (v, a, g), {"higher_is_better": {"good": True}}, "lacks constant, cost, gaps"),
+        (lambda v, a, g: (v, a, g), {"higher": {"good": True}}, "lacks constant, cost, gaps"),
         (lambda v, a, g: (v, a, g), {"models": {"good": Mean}}, "rename"),
         (lambda v, a, g: (v, a, g), {"models": {"arch": Mean}}, "rename"),
         (lambda v, a, g: (v, a, g), {"models": {"broken": Broken}}, "'broken', trained on 20"),
         (lambda v, a, g: (v, a, g), {"train_size": 111}, "choose between"),
-        (lambda v, a, g: (v, a, g), {"train_sizes": [20, 115]}, "choose between"),
+        (lambda v, a, g: (v, a, g), {"train_sizes": (20, 115)}, "choose between"),
         (lambda v, a, g: (v, a, g), {"splits": 0}, "at least 1 split"),
     ],
 )

@@ -5,13 +5,13 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from fusion.evaluation.transfer_report import compared
 from scipy import stats
 from sklearn.linear_model import LinearRegression
 
 from fusion.errors import FusionError
 from fusion.evaluation import evaluate, write_report, write_transfer_report
 from fusion.evaluation.figures import number
-from fusion.evaluation.transfer_report import compared
 
 
 @pytest.fixture(scope="module")

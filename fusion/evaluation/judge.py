@@ -1,21 +1,21 @@
-"""The evaluation protocol: same splits for every method, twins kept together, intervals on all numbers."""
+"""The core of an evaluation: same splits for every method, twins kept together, intervals everywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fusion.errors import FusionError
-from fusion.evaluation.intervals import Interval, interval
+from fusion.evaluation.intervals import interval
 from fusion.evaluation.metrics import METRICS
+from fusion.evaluation.ranges import range_errors
+from fusion.evaluation.results import Correlations, CurvePoint, Extent, Interval, Judged, Method, ShownSplit
 from fusion.evaluation.runs import Data, Models, Run, run_size
+from fusion.evaluation.settings import Plan
 from fusion.evaluation.splits import split
-
-__all__ = ["COLUMNS", "DESCRIPTIONS", "Evaluation", "evaluate", "split"]
 
 COLUMNS = ("arch", "split", "set", "measured")
 """Columns of the predictions that are not models."""
@@ -38,53 +38,31 @@ DESCRIPTIONS = {
     "learning_curve": "Each size has splits of its own, made in the same way, and is tested on the rest.",
     "correlations": "Spearman's correlation between the values of two indicators, negated where lower is "
     "better, over all architectures for which both are defined.",
+    "pool": "Models that can use it also saw the indicator values, not the accuracies, of the architectures "
+    "they were tested on.",
+    "ranges": "The tenth or fifth of a test part with the highest or lowest measured accuracies, with what "
+    "ties with the last of them; mean over the splits, and the 2.5 and 97.5 percentiles over the splits.",
+    "equations": "Fitted on all accuracies, with all of the table as the pool, as the model that is saved.",
+    "ceiling": "Noise of a mean over k seeds: spread^2 / k. Reliability: 1 - its mean / the variance of the "
+    "accuracies (Shrout and Fleiss, 1979). PLCC of a perfect prediction: its square root (Spearman, 1904). "
+    "SROCC: of the accuracies, drawn towards their mean until they vary as much as without noise, with "
+    "themselves plus such noise; mean over 50 draws.",
     "weights": "Mean of a model's weights over the splits, and the 2.5 and 97.5 percentiles over the splits.",
 }
 """What the choices mean, in words; part of the metrics."""
 
-_POOL = {
-    True: "Models that can use it also saw the indicator values, not the accuracies, of the architectures "
-    "they were tested on.",
-    False: "The models saw nothing of the architectures they were tested on.",
-}
 
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What `evaluate` found.
-
-    Attributes
-    ----------
-    metrics : dict
-        Plain JSON values, None where undefined: `protocol`, `methods` (name -> `kind`: model, transfer or
-        indicator, `defined` and each metric of `METRICS` as mean, low, high), `best_indicator`, `advantage`,
-        `learning_curve`, `correlations`, `weights` and `shown_split` (the metrics of the models on
-        the first split, which a report shows as a scatter plot).
-    predictions : DataFrame
-        Out-of-sample predictions at `train_size`: `arch`, `split`, `set` ("test"), `measured` and
-        one column per model; one row per split and test architecture.
-    """
-
-    metrics: dict[str, Any]
-    predictions: pd.DataFrame
-
-
-def evaluate(
+def judge(
     values: pd.DataFrame,
-    accuracy: pd.Series[Any],
+    accuracy: pd.Series[float],
     groups: pd.Series[Any],
-    *,
     models: Models,
     higher_is_better: Mapping[str, bool],
-    train_size: int,
-    train_sizes: Sequence[int],
-    splits: int = 10,
-    bootstrap: int = 200,
-    seed: int = 0,
-    use_pool: bool = False,
+    plan: Plan,
+    *,
     transfer: pd.DataFrame | None = None,
     progress: bool = True,
-) -> Evaluation:
+) -> Judged:
     """Judge single indicators and fusion models on the same random splits.
 
     Parameters
@@ -97,21 +75,11 @@ def evaluate(
         Equal labels are isomorphic twins; index as above.
     models : mapping of str to callable
         Name -> function without arguments that returns an unfitted scikit-learn regressor. One with
-        the attribute `uses_pool = True` is fitted with `pool=values` if `use_pool`.
+        the attribute `uses_pool = True` is fitted with all of `values` as its `pool`.
     higher_is_better : mapping of str to bool
         Orientation of each indicator.
-    train_size : int
-        Architectures to train on, for everything but the learning curve.
-    train_sizes : sequence of int
-        Sizes of the learning curve; may be empty.
-    splits : int
-        Number of random splits.
-    bootstrap : int
-        Number of bootstrap replicates; with 0 there are no intervals.
-    seed : int
-        Seed of splits and replicates. The models' own seeds are up to `models`.
-    use_pool : bool
-        Let the models see the indicator values of all architectures.
+    plan : Plan
+        Sizes, splits, replicates and seed.
     transfer : DataFrame, shape (architectures, methods), optional
         Scores, higher is better and none missing, that were learned without any of `accuracy`; one
         column per method, with the index of `values`. The models do not see them.
@@ -120,7 +88,7 @@ def evaluate(
 
     Returns
     -------
-    Evaluation
+    Judged
         Independent of the order of rows, columns and mappings.
 
     Raises
@@ -130,68 +98,34 @@ def evaluate(
         something that is not finite.
     """
     data = _checked(values, accuracy, groups, models, higher_is_better, transfer)
-    if splits < 1 or bootstrap < 0:
-        raise FusionError(f"splits {splits}, bootstrap {bootstrap}; choose at least 1 split, 0 replicates")
     models = {name: models[name] for name in sorted(models)}
-    for size in {train_size, *train_sizes}:  # before the first fit
-        split(data.groups, size, seed)
+    for size in plan.sizes:  # before the first fit
+        split(data.groups, size, plan.seed)
     runs = {
-        size: run_size(
-            data,
-            models,
-            size,
-            splits=splits,
-            bootstrap=bootstrap,
-            seed=seed,
-            use_pool=use_pool,
-            indicators=size == train_size,
-            progress=progress,
-        )
-        for size in sorted({train_size, *train_sizes})
+        size: run_size(data, models, size, plan, indicators=size == plan.train_size, progress=progress)
+        for size in plan.sizes
     }
-    main = runs[train_size]
+    main = runs[plan.train_size]
     names = list(data.values.columns)
     best, advantage = _advantage(names, list(models), main)
-    metrics = {
-        "protocol": {
-            "architectures": len(data.values),
-            "groups": int(data.groups.max()) + 1,
-            "train_size": train_size,
-            "train_size_reached": _extent([len(data.values) - size for size in main.test_sizes]),
-            "test_size": _extent(main.test_sizes),
-            "splits": splits,
-            "bootstrap": bootstrap,
-            "seed": seed,
-            "use_pool": use_pool,
-            "pool": _POOL[use_pool],
-            "indicators": names,
-            "higher_is_better": {name: bool(higher_is_better[name]) for name in names},
-            "models": list(models),
-            "transfer": [] if transfer is None else sorted(map(str, transfer.columns)),
-            "train_sizes": sorted(set(train_sizes)),
-            "metrics": {
-                name: {"higher_is_better": metric.higher_is_better, "formula": metric.formula}
-                for name, metric in METRICS.items()
-            },
-            "descriptions": dict(DESCRIPTIONS),
-        },
-        "methods": _methods(data, list(models), main),
-        "best_indicator": best,
-        "advantage": advantage,
-        "learning_curve": {
-            name: [_curve_point(name, size, runs[size]) for size in sorted(set(train_sizes))]
+    first = {name: {metric: _plain(main.points[name][metric][0]) for metric in METRICS} for name in models}
+    return Judged(
+        methods=_methods(data, list(models), main),
+        best_indicator=best,
+        advantage=advantage,
+        learning_curve={
+            name: tuple(_curve_point(name, size, runs[size]) for size in sorted(set(plan.train_sizes)))
             for name in models
         },
-        "correlations": {"indicators": names, "srocc": _correlations(data.rankings[names])},
-        "weights": {name: _weight_spread(found) for name, found in main.weights.items()},
-        "shown_split": {
-            "split": 0,
-            "models": {
-                name: {metric: _plain(main.points[name][metric][0]) for metric in METRICS} for name in models
-            },
-        },
-    }
-    return Evaluation(metrics, pd.concat(main.predictions, ignore_index=True))
+        ranges={name: range_errors(main.predictions, name) for name in models},
+        correlations=Correlations(tuple(names), _correlations(data.rankings[names])),
+        weights={name: _weight_spread(found) for name, found in main.weights.items()},
+        shown_split=ShownSplit(0, first),
+        predictions=pd.concat(main.predictions, ignore_index=True),
+        groups=int(data.groups.max()) + 1,
+        test_size=_extent(main.test_sizes),
+        test_networks=_extent(main.test_groups),
+    )
 
 
 def _checked(
@@ -235,13 +169,13 @@ def _checked(
 _NONE = np.empty(0)
 
 
-def _methods(data: Data, models: list[str], run: Run) -> dict[str, dict[str, Any]]:
+def _methods(data: Data, models: list[str], run: Run) -> dict[str, Method]:
     defined = {str(name): float(share) for name, share in data.values.notna().mean().items()}
     models_first = [(name, "model", 1.0) for name in models]
     transferred = [(str(name), "transfer", 1.0) for name in data.rankings if name not in data.values]
     indicators = [(name, "indicator", share) for name, share in defined.items()]
     return {
-        name: {"kind": kind, "defined": share, **_summary(name, run)}
+        name: Method(kind, share, _summary(name, run))
         for name, kind, share in [*models_first, *transferred, *indicators]
     }
 
@@ -253,13 +187,13 @@ def _summary(method: str, run: Run) -> dict[str, Interval]:
     }
 
 
-def _curve_point(model: str, size: int, run: Run) -> dict[str, Any]:
-    return {"train_size": size, "test_size": _extent(run.test_sizes), **_summary(model, run)}
+def _curve_point(model: str, size: int, run: Run) -> CurvePoint:
+    return CurvePoint(size, _extent(run.test_sizes), _summary(model, run))
 
 
 def _advantage(indicators: list[str], models: list[str], run: Run) -> tuple[str | None, dict[str, Interval]]:
     """Return the indicator with the highest mean SROCC and the models' paired differences from it."""
-    means = {name: _summary(name, run)["srocc"]["mean"] for name in indicators}
+    means = {name: _summary(name, run)["srocc"].mean for name in indicators}
     ranked = {name: mean for name, mean in means.items() if mean is not None}
     if not ranked:
         return None, {}
@@ -278,13 +212,13 @@ def _weight_spread(found: list[dict[str, float]]) -> dict[str, Interval]:
     return {name: interval(column, column) for name, column in columns.items()}
 
 
-def _correlations(signed: pd.DataFrame) -> list[list[float | None]]:
+def _correlations(signed: pd.DataFrame) -> tuple[tuple[float | None, ...], ...]:
     table = signed.corr(method="spearman").to_numpy()
-    return [[_plain(value) for value in row] for row in table]
+    return tuple(tuple(_plain(value) for value in row) for row in table)
 
 
-def _extent(sizes: Sequence[int]) -> dict[str, int]:
-    return {"min": min(sizes), "max": max(sizes)}
+def _extent(sizes: Sequence[int]) -> Extent:
+    return Extent(min(sizes), max(sizes))
 
 
 def _plain(value: float) -> float | None:

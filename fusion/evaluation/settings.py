@@ -1,0 +1,125 @@
+"""How predictions are judged: sizes that fit themselves to how many architectures there are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from fusion.errors import FusionError
+from fusion.evaluation.splits import MIN_TEST, MIN_TRAIN
+
+FEWEST = 12
+"""Architectures without which nothing is judged."""
+
+FEW = 120
+"""With fewer architectures, a third of them is kept for testing, and 10 at least."""
+
+USUAL = 100
+"""Architectures to train on, where there are `FEW` or more."""
+
+CURVE = (25, 50, 100, 200, 400)
+"""Sizes of the learning curve, as far as there are architectures."""
+
+FEWEST_LEFT = 20
+"""Architectures that a size leaves for testing, where there are `FEW` or more."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of which nothing is left open.
+
+    Attributes
+    ----------
+    train_size : int
+        Architectures to train on, for everything but the learning curve.
+    train_sizes : tuple of int
+        Sizes of the learning curve; may be empty.
+    splits : int
+        Random splits.
+    bootstrap : int
+        Bootstrap replicates; with 0 there are no intervals.
+    seed : int
+        Of splits and replicates. The models' own seeds are up to the models.
+    """
+
+    train_size: int
+    train_sizes: tuple[int, ...] = ()
+    splits: int = 10
+    bootstrap: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.splits < 1 or self.bootstrap < 0:
+            raise FusionError(
+                f"splits {self.splits}, bootstrap {self.bootstrap}; choose at least 1 split, 0 replicates"
+            )
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """All training sizes, ascending."""
+        return tuple(sorted({self.train_size, *self.train_sizes}))
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What a user asks of an evaluation; see `Plan` for the fields.
+
+    Attributes
+    ----------
+    train_size : int or None
+        None fits itself: 100 where there are 120 architectures, else all but a third (10 at least).
+    train_sizes : tuple of int or None
+        None fits itself: `CURVE` and `train_size`, as far as they leave enough for testing.
+    splits, bootstrap, seed : int
+    """
+
+    train_size: int | None = None
+    train_sizes: tuple[int, ...] | None = None
+    splits: int = 10
+    bootstrap: int = 200
+    seed: int = 0
+
+    def fit(self, architectures: int) -> tuple[Plan, tuple[str, ...]]:
+        """Return the plan for so many architectures, and what had to be changed, one line each.
+
+        Raises
+        ------
+        FusionError
+            For fewer than 12 architectures, or sizes below 2.
+        """
+        if architectures < FEWEST:
+            raise FusionError(
+                f"{architectures} architectures have indicators and an accuracy; judging needs at least "
+                f"{FEWEST}: measure more, or extract the indicators of those that are measured"
+            )
+        asked = [*(self.train_sizes or ()), *([] if self.train_size is None else [self.train_size])]
+        if too_small := [size for size in asked if size < MIN_TRAIN]:
+            raise FusionError(f"training on {too_small[0]} architectures; choose at least {MIN_TRAIN}")
+        few = architectures < FEW
+        fitting = architectures - max(MIN_TEST, math.ceil(architectures / 3)) if few else USUAL
+        largest = architectures - (MIN_TEST if few else FEWEST_LEFT)
+        notes = []
+        if self.train_size is None:
+            train_size = fitting
+            if few:
+                notes.append(
+                    f"of {architectures} architectures, {train_size} are trained on and "
+                    f"{architectures - train_size} tested"
+                )
+        else:
+            train_size = min(self.train_size, largest)
+            if train_size < self.train_size:
+                notes.append(
+                    f"training on {self.train_size} was asked; {architectures} architectures allow "
+                    f"{train_size}, to leave {architectures - largest} for testing"
+                )
+        if self.train_sizes is None:
+            sizes = {size for size in CURVE if size <= largest} | {train_size}
+        else:
+            sizes = {size for size in self.train_sizes if size <= largest}
+            if left := sorted(set(self.train_sizes) - sizes):
+                notes.append(
+                    f"learning curve without {', '.join(map(str, left))}: {architectures} architectures "
+                    f"allow {largest}, to leave {architectures - largest} for testing"
+                )
+        return Plan(train_size, tuple(sorted(sizes)), self.splits, self.bootstrap, self.seed), tuple(notes)

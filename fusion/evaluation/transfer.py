@@ -1,0 +1,127 @@
+"""Several spaces or data sets: each judged by what was learned on the others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from tqdm import tqdm
+
+from fusion.errors import FusionError
+from fusion.evaluation.evaluation import Evaluation, Transfer
+from fusion.evaluation.metrics import METRICS
+from fusion.evaluation.results import SummaryCell, SummaryRow
+from fusion.evaluation.settings import Judging
+from fusion.evaluation.verb import evaluate_one
+from fusion.indicators import INDICATORS
+from fusion.regression.groups import (
+    Group,
+    common_indicators,
+    fit_groups,
+    grouped,
+    same_versions,
+    unseen,
+    within_group,
+)
+from fusion.regression.spec import ModelSpec
+from fusion.tables import Labelled
+
+PREFIX = "transfer_"
+"""Of the names of methods that were learned elsewhere."""
+
+
+def transfer(
+    datas: Sequence[Labelled], specs: Mapping[str, ModelSpec], settings: Judging, *, progress: bool = True
+) -> Transfer:
+    """Judge on each table what was learned on the others, beside what was learned on its own.
+
+    Parameters and errors as for `evaluate`.
+
+    Raises
+    ------
+    FusionError
+        Also when the tables have no indicator in common or hold one in different versions, or two of them
+        measure the same networks.
+    """
+    if not datas:
+        raise FusionError("no table; give at least one")
+    groups = grouped(datas)
+    features = common_indicators(groups)
+    same_versions(datas, features)
+    for data, group in zip(datas, groups, strict=True):
+        try:
+            settings.fit(len(data.y))
+        except FusionError as error:
+            raise FusionError(f"group {group.name}: {error}") from None
+    others_of = [[unseen(other, judged) for other in groups if other is not judged] for judged in groups]
+    found = {}
+    bar = tqdm(
+        list(zip(datas, groups, others_of, strict=True)),
+        desc="groups", leave=False, delay=2, disable=None if progress else True,
+    )  # fmt: skip
+    for data, group, others in bar:
+        bar.set_postfix_str(group.name)
+        models = {name: spec.make(features) for name, spec in specs.items()}
+        scores = within_group(group.table[features], group.table[features])
+        elsewhere = pd.DataFrame(
+            {
+                PREFIX + name: fit_groups(made, others, features, settings.seed).predict(scores)
+                for name, made in models.items()
+            },
+            index=group.table.index,
+        )
+        found[group.name] = evaluate_one(
+            data,
+            specs,
+            settings,
+            elsewhere=elsewhere,
+            learned_from={other.name: len(other.accuracy) for other in others},
+            chosen_elsewhere=_best_indicator(others, features),
+            progress=progress,
+        )
+    return Transfer(found, _summary(found, list(specs)))
+
+
+def _best_indicator(groups: Sequence[Group], features: Sequence[str]) -> str:
+    """Return the indicator with the highest mean SROCC over `groups`; what is undefined counts least."""
+    srocc = METRICS["srocc"].function
+
+    def mean(name: str) -> float:
+        sign = 1 if name not in INDICATORS or INDICATORS[name].higher_is_better else -1
+        total = 0.0
+        for group in groups:
+            signed = sign * group.table.loc[group.accuracy.index, name]
+            found = srocc(group.accuracy.to_numpy(), signed.fillna(signed.min()).to_numpy())
+            total += -1.0 if math.isnan(found) else found
+        return total / len(groups)
+
+    return max(features, key=mean)
+
+
+def _summary(found: Mapping[str, Evaluation], models: Sequence[str]) -> tuple[SummaryRow, ...]:
+    def cells(
+        methods: Mapping[str, str | None], sizes: Mapping[str, int | None] | None = None
+    ) -> dict[str, SummaryCell]:
+        return {
+            name: SummaryCell(
+                method, found[name].methods[method].scores["srocc"].mean, (sizes or {}).get(name)
+            )
+            for name, method in methods.items()
+            if method is not None
+        }
+
+    chosen = {name: of.chosen_elsewhere for name, of in found.items()}
+    hindsight = {name: of.best_indicator for name, of in found.items()}
+    sizes = {name: of.protocol.train_size for name, of in found.items()}
+    rows = [
+        SummaryRow(f"{of}, no accuracy of this group", "transfer", cells(dict.fromkeys(found, PREFIX + of)))
+        for of in models
+    ]
+    rows.append(SummaryRow("best indicator of the other groups", "indicator", cells(chosen)))
+    rows.append(SummaryRow("best indicator of this group, with hindsight", "indicator", cells(hindsight)))
+    rows += [
+        SummaryRow(f"{of}, accuracies of this group", "model", cells(dict.fromkeys(found, of), sizes))
+        for of in models
+    ]
+    return tuple(rows)

@@ -1,0 +1,242 @@
+"""The verb: judge models and single indicators on measured architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from fusion.evaluation.ceiling import ceiling
+from fusion.evaluation.evaluation import Evaluation, Transfer
+from fusion.evaluation.judge import DESCRIPTIONS, judge
+from fusion.evaluation.metrics import METRICS, K
+from fusion.evaluation.results import Extent, Judged, MetricUsed, ModelUsed, Protocol
+from fusion.evaluation.settings import Judging, Plan
+from fusion.regression import OnIndicators, fit
+from fusion.regression.spec import ModelSpec
+from fusion.spaces import Space
+from fusion.tables import Labelled
+
+Models = Sequence[str] | Mapping[str, ModelSpec | str]
+
+DEFAULT_MODELS = ("weighted_sum", "lightgbm")
+
+FEW_TESTED = 30
+"""Different networks in a test part, under which intervals mean little."""
+
+
+def evaluate(
+    data: Labelled | Sequence[Labelled],
+    models: Models = DEFAULT_MODELS,
+    *,
+    settings: Judging | None = None,
+    progress: bool = True,
+) -> Evaluation | Transfer:
+    """Judge models and single indicators on architectures with measured accuracies.
+
+    Parameters
+    ----------
+    data : Labelled or sequence of Labelled
+        Several are judged by what was learned on the others too; see `Transfer`.
+    models : sequence of str, or mapping of str to ModelSpec or str
+        Registered names; or names of one's own for models with indicators and settings of their own.
+    settings : Judging, optional
+        Sizes, splits, replicates and seed; sizes fit themselves to how many architectures there are.
+    progress : bool
+        Show progress bars on standard error for what takes longer than two seconds.
+
+    Returns
+    -------
+    Evaluation, or Transfer for several
+        The same whatever the order of rows, columns and models.
+
+    Raises
+    ------
+    FusionError
+        When a model or a setting is not known, or there are too few architectures.
+    """
+    settings = settings or Judging()
+    specs = named(models)
+    if isinstance(data, Labelled):
+        return evaluate_one(data, specs, settings, progress=progress)
+    if len(data) == 1:
+        return evaluate_one(data[0], specs, settings, progress=progress)
+    from fusion.evaluation.transfer import transfer  # which evaluates each of them
+
+    return transfer(data, specs, settings, progress=progress)
+
+
+def named(models: Models) -> dict[str, ModelSpec]:
+    """Return name -> what the model is, in the order of the names."""
+    given = models if isinstance(models, Mapping) else {name: name for name in models}
+    return {name: ModelSpec.of(given[name]) for name in sorted(given)}
+
+
+def evaluate_one(
+    data: Labelled,
+    specs: Mapping[str, ModelSpec],
+    settings: Judging,
+    *,
+    elsewhere: pd.DataFrame | None = None,
+    learned_from: Mapping[str, int] | None = None,
+    chosen_elsewhere: str | None = None,
+    progress: bool = True,
+) -> Evaluation:
+    """Judge on one table; arguments as of `evaluate`, and what was learned on other tables.
+
+    Parameters
+    ----------
+    elsewhere : DataFrame, optional
+        Scores by key, higher is better, one column per method.
+    learned_from : mapping of str to int, optional
+        Group -> networks.
+    chosen_elsewhere : str, optional
+        The best indicator of these groups.
+    """
+    plan, fitted = settings.fit(len(data.y))
+    columns = [str(name) for name in data.X.columns]
+    made = {name: _maker(spec, columns) for name, spec in specs.items()}
+    scores = None if elsewhere is None else elsewhere.loc[list(data.keys)].set_axis(data.X.index)
+    judged = judge(
+        data.X, data.y, data.twins, made, data.directions, plan, transfer=scores, progress=progress
+    )
+    unusable = unusable_indicators(data)
+    return Evaluation(
+        protocol=_protocol(data, specs, plan, judged, learned_from or {}),
+        notes=(*data.notes, *fitted),
+        warnings=_warnings(data, judged),
+        unusable=unusable,
+        methods=judged.methods,
+        best_indicator=judged.best_indicator,
+        advantage=judged.advantage,
+        learning_curve=judged.learning_curve,
+        ranges=judged.ranges,
+        ceiling=ceiling(data.y, data.accuracies.spread, data.accuracies.seeds),
+        correlations=judged.correlations,
+        weights=judged.weights,
+        shown_split=judged.shown_split,
+        equations=_equations(data, specs, columns),
+        chosen_elsewhere=chosen_elsewhere,
+        predictions=judged.predictions,
+    )
+
+
+def _maker(spec: ModelSpec, columns: list[str]) -> Callable[[], OnIndicators]:
+    spec.make(columns)  # unknown names are told before any computation
+    return lambda: spec.make(columns)
+
+
+def _equations(data: Labelled, specs: Mapping[str, ModelSpec], columns: list[str]) -> dict[str, str]:
+    # in one order, for the last digits of a sum depend on it
+    data = replace(data, X=data.X.sort_index(), y=data.y.sort_index())
+    found = {
+        name: fit(data, spec).equation()
+        for name, spec in specs.items()
+        if hasattr(spec.make(columns).model, "equation")  # the others need not be fitted
+    }
+    return {name: equation for name, equation in found.items() if equation is not None}
+
+
+def unusable_indicators(data: Labelled) -> dict[str, str]:
+    """Return indicator -> reason, for those without a value or with the same one for all architectures."""
+    reasons = data.table.empty()
+    found = {}
+    for name in sorted(map(str, data.X.columns)):
+        values = data.X[name].dropna()
+        if values.empty:
+            found[name] = reasons.get(name, "no value for these architectures")
+        elif values.min() == values.max():
+            found[name] = "the same value for all architectures"
+    return found
+
+
+def _protocol(
+    data: Labelled,
+    specs: Mapping[str, ModelSpec],
+    plan: Plan,
+    judged: Judged,
+    learned_from: Mapping[str, int],
+) -> Protocol:
+    space, table, total = data.space, data.table, len(data.y)
+    test = judged.test_size
+    return Protocol(
+        target=data.target,
+        lower_is_better=data.accuracies.lower_is_better,
+        rows=data.accuracies.rows,
+        space=space.name,
+        space_settings=space.settings,
+        images=Path(table.images).name,
+        batch_size=int(table.meta["batch_size"]),
+        repeats=table.repeats,
+        architectures=total,
+        networks=data.networks,
+        groups=judged.groups,
+        dead_edges=_dead_edges(space, data.X.index),
+        train_size=plan.train_size,
+        train_size_reached=Extent(total - test.max, total - test.min),
+        test_size=test,
+        test_networks=judged.test_networks,
+        train_sizes=tuple(sorted(set(plan.train_sizes))),
+        splits=plan.splits,
+        bootstrap=plan.bootstrap,
+        seed=plan.seed,
+        indicators=judged.correlations.indicators,
+        higher_is_better={name: data.directions[name] for name in judged.correlations.indicators},
+        models={name: ModelUsed(of.model, of.indicators, dict(of.params)) for name, of in specs.items()},
+        transfer=tuple(name for name, of in judged.methods.items() if of.kind == "transfer"),
+        learned_from=dict(learned_from),
+        metrics={name: MetricUsed(of.higher_is_better, of.formula) for name, of in METRICS.items()},
+        descriptions=dict(DESCRIPTIONS),
+    )
+
+
+def _dead_edges(space: Space, archs: pd.Index[str]) -> int | None:
+    if type(space).has_dead_edge is Space.has_dead_edge:  # a space without edges
+        return None
+    return sum(space.has_dead_edge(arch) for arch in archs)
+
+
+def _warnings(data: Labelled, judged: Judged) -> tuple[str, ...]:
+    found = []
+    fewest, tested = judged.test_networks.min, judged.test_size.min
+    if fewest < FEW_TESTED:
+        found.append(
+            f"a test part holds only {fewest} different networks: intervals mean little, and where they "
+            "overlap nothing follows"
+        )
+    if tested < 5 * K:
+        found.append(
+            f"precision@{K} and regret@{K} take {K} of only {tested} tested architectures: chance alone "
+            "does well"
+        )
+    if disagreeing := data.accuracies.disagreeing(data.space):
+        found.append(
+            f"accuracies of architectures that build the same network differ by more than seeds do for "
+            f"{len(disagreeing)} networks, the first {disagreeing[0]}: is the space's `canonical` right?"
+        )
+    return (*found, *_upside_down(judged))
+
+
+def _upside_down(judged: Judged) -> list[str]:
+    """Return what ranks clearly the other way round than it should, and strongly: one line each."""
+    best = judged.best_indicator
+    highest = 0.0 if best is None else judged.methods[best].scores["srocc"].mean or 0.0
+    found = {name: of.scores["srocc"].mean or 0.0 for name, of in judged.methods.items() if of.reversed}
+    lines = [
+        f"{name}, learned elsewhere, ranks these architectures upside down (SROCC {mean:.3f})"
+        for name, mean in found.items()
+        if judged.methods[name].kind == "transfer"
+    ]
+    stronger = [
+        f"{name} {mean:.3f}"
+        for name, mean in sorted(found.items(), key=lambda item: item[1])
+        if judged.methods[name].kind == "indicator" and -mean > highest
+    ]
+    if stronger:
+        lines.append(
+            "these architectures are ranked upside down, and more strongly than by any indicator in the "
+            f"direction of its source: SROCC {', '.join(stronger[:5])}"
+        )
+    return lines

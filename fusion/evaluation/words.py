@@ -1,0 +1,158 @@
+"""Results in words: the lines of a command, and the numbers of a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+
+from fusion.evaluation.evaluation import Evaluation, Transfer
+from fusion.evaluation.metrics import METRICS
+from fusion.evaluation.results import Extent, Interval, Method
+
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+
+TITLES = {
+    "plcc": "PLCC",
+    "rmse": "RMSE",
+    "srocc": "SROCC",
+    "krocc": "KROCC",
+    "ndcg": "nDCG",
+    "precision_at_10": "precision@10",
+    "regret_at_10": "regret@10",
+}
+
+_NAMED = 6
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return `value` with a true minus sign, a dash for None."""
+    return DASH if value is None else f"{value:.{max(0, digits)}f}".replace("-", MINUS)
+
+
+def signed(value: float | None) -> str:
+    """Return `value` with its sign."""
+    return ("+" if value is not None and value > 0 else "") + number(value)
+
+
+def decimals(value: float | None) -> int:
+    """Return how many decimals show three significant digits of `value`."""
+    return 2 - math.floor(math.log10(abs(value))) if value else 3
+
+
+def extent(sizes: Extent) -> str:
+    """Return "90" or "88 to 90"."""
+    return f"{sizes.min:,}" if sizes.min == sizes.max else f"{sizes.min:,} to {sizes.max:,}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return the names in a row; "none" without any."""
+    return ", ".join(names) or "none"
+
+
+def digits(metric: str, methods: Mapping[str, Method]) -> int:
+    """Return how many decimals a metric needs over these methods; errors depend on the units."""
+    if metric not in ("rmse", "regret_at_10"):
+        return 3
+    means = [of.scores[metric].mean for of in methods.values()]
+    given = [mean for mean in means if mean]
+    if not given:
+        return 3
+    if metric == "regret_at_10":  # may be next to nothing
+        return decimals(max(given))
+    # three significant digits of the smallest, but not many more than the largest needs
+    return min(decimals(min(given)), max(3, decimals(max(given)) + 1))
+
+
+def by_strength(methods: Mapping[str, Method]) -> list[str]:
+    """Return the names by how strongly they rank, reversed ones too; undefined ones last."""
+
+    def place(name: str) -> tuple[bool, float, str]:
+        mean = methods[name].scores["srocc"].mean
+        return mean is None, -abs(mean or 0.0), name
+
+    return sorted(methods, key=place)
+
+
+def best_of(metric: str, methods: Mapping[str, Method]) -> float | None:
+    """Return the best mean of a metric."""
+    means = [of.scores[metric].mean for of in methods.values()]
+    given = [mean for mean in means if mean is not None]
+    if not given:
+        return None
+    return max(given) if METRICS[metric].higher_is_better else min(given)
+
+
+def best_model(evaluation: Evaluation) -> str | None:
+    """Return the model with the highest mean SROCC; None without models."""
+
+    def srocc(name: str) -> float:
+        mean = evaluation.methods[name].scores["srocc"].mean
+        return -math.inf if mean is None else mean
+
+    models = [name for name, of in evaluation.methods.items() if of.kind == "model"]
+    return max(sorted(models), key=srocc) if models else None
+
+
+def unusable_line(evaluation: Evaluation, named: int = _NAMED) -> str:
+    """Return one line about the indicators that say nothing here, by reason; empty without any."""
+    if not evaluation.unusable:
+        return ""
+    reasons = sorted(evaluation.unusable.items(), key=lambda item: (item[1], item[0]))
+    parts = []
+    for reason, items in groupby(reasons, key=lambda item: item[1]):
+        names = [name for name, _ in items]
+        more = f" and {len(names) - named} more" if len(names) > named else ""
+        parts.append(f"{reason}: {', '.join(names[:named])}{more}")
+    return (
+        f"{len(evaluation.unusable)} of {len(evaluation.protocol.indicators)} indicators say nothing here "
+        f"({'; '.join(parts)})"
+    )
+
+
+def with_interval(of: Interval) -> str:
+    """Return a mean and its interval in brackets."""
+    mean = "undefined" if of.mean is None else f"{of.mean:.3f}"
+    return mean if of.low is None else f"{mean} [{of.low:.3f}, {of.high:.3f}]"
+
+
+def _srocc(evaluation: Evaluation, name: str | None) -> str:
+    return "-" if name is None else f"{name} {with_interval(evaluation.methods[name].scores['srocc'])}"
+
+
+def lines(evaluation: Evaluation) -> tuple[str, ...]:
+    """Return what a command prints of an evaluation."""
+    protocol = evaluation.protocol
+    usable = len(protocol.indicators) - len(evaluation.unusable)
+    return (
+        f"{protocol.target} on {protocol.space}: {protocol.architectures} architectures "
+        f"({protocol.networks} different networks), {usable} indicators, trained on {protocol.train_size}, "
+        f"{protocol.splits} splits",
+        "SROCC of fusion models: " + listed(_srocc(evaluation, name) for name in protocol.models),
+        "SROCC of the best single indicator: " + _srocc(evaluation, evaluation.best_indicator),
+        *_remarks(evaluation.notes, evaluation.warnings, [unusable_line(evaluation)]),
+    )
+
+
+def transfer_lines(transfer: Transfer) -> tuple[str, ...]:
+    """Return what a command prints of several groups: SROCC by group, then notes and warnings."""
+    found = []
+    for row in transfer.summary:
+        cells = [f"{name} {_cell(row.kind, of.method, of.srocc)}" for name, of in row.groups.items()]
+        found.append(f"{row.name}: {', '.join(cells)}")
+    silent = [
+        f"{name}: {line}" for name, of in transfer.groups.items() for line in [unusable_line(of)] if line
+    ]
+    return (*found, *_remarks(transfer.notes, transfer.warnings, silent))
+
+
+def _cell(kind: str, method: str, srocc: float | None) -> str:
+    value = "undefined" if srocc is None else f"{srocc:.3f}"
+    return f"{value} ({method})" if kind == "indicator" else value
+
+
+def _remarks(notes: Iterable[str], warnings: Iterable[str], silent: Iterable[str]) -> list[str]:
+    return [
+        *(f"note: {note}" for note in (*notes, *silent) if note),
+        *(f"warning: {warning}" for warning in warnings),
+    ]
