@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fusion.extraction.verb import make_subject
+from fusion.extraction.subject import make_subject
 from fusion.images import load_images
 from fusion.probes.codes import watch_codes
 from fusion.probes.curvature import Masks, weight_curvature

@@ -34,7 +34,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from fusion.extraction.planner import OK, compute
-from fusion.extraction.verb import make_subject
+from fusion.extraction.subject import make_subject
 from fusion.images import Batch, load_images
 from fusion.indicators import INDICATORS, PRESETS, select
 from fusion.probes import PROBES, Subject, Undefined

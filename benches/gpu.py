@@ -30,7 +30,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from fusion.extraction.planner import Value, compute
-from fusion.extraction.verb import extract, make_subject
+from fusion.extraction.subject import make_subject
+from fusion.extraction.verb import extract
 from fusion.images import Batch, load_images
 from fusion.indicators import select
 from fusion.probes import Subject

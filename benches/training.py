@@ -15,8 +15,8 @@ import torch
 
 from fusion.images import load_images
 from fusion.spaces import make_space
-from fusion.training.measure import train_architecture, training_data
 from fusion.training.recipe import Recipe
+from fusion.training.train import train_architecture, training_data
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
         return (time.perf_counter() - started) / (len(keys) * recipe.seeds)
 
     stacked = seconds()
-    with mock.patch("fusion.training.measure._joint_network", return_value=None):
+    with mock.patch("fusion.training.train._joint_network", return_value=None):
         alone = seconds()
     print(
         f"stacked {stacked:.3f} s, one by one {alone:.3f} s per training: {alone / stacked:.2f} times as fast"

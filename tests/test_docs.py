@@ -10,7 +10,8 @@ import pytest
 from fusion.cli import main
 from fusion.cli.catalogue import catalogue, indicators_page, page
 from fusion.indicators import INDICATORS, PRESETS, select
-from fusion.pipeline.config import ModelSettings, Pipeline, SearchSettings, load_pipeline
+from fusion.pipeline.config import Pipeline, SearchSettings, load_pipeline
+from fusion.regression import ModelSpec
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -59,7 +60,7 @@ def test_the_page_of_pipelines_names_every_key_and_its_example_is_a_pipeline(tmp
     assert ("`title`", "(required)") in rows
     names = [row["name"] for row in catalogue("pipeline-keys")]
     assert len(set(names)) == len(names)
-    for cls, prefix in ((Pipeline, ""), (ModelSettings, "models.NAME."), (SearchSettings, "search.")):
+    for cls, prefix in ((Pipeline, ""), (ModelSpec, "models.NAME."), (SearchSettings, "search.")):
         assert {f"{prefix}{field.name}" for field in fields(cls)} <= set(names)
     (example,) = re.findall(r"```yaml\n(.*?)```", page("pipeline-keys"), re.DOTALL)
     (tmp_path / "example.yaml").write_text(example)

@@ -9,8 +9,9 @@ from fusion.benchmarks.base import BENCHMARKS, Benchmark, Row
 from fusion.errors import FusionError
 from fusion.storage.bundled import bundled
 from fusion.storage.parts import PartStore
-from fusion.training.measure import KEYS, accuracies
 from fusion.training.recipe import Recipe
+from fusion.training.train import KEYS
+from fusion.training.verb import accuracies
 
 
 @BENCHMARKS.register

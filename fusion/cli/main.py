@@ -36,7 +36,7 @@ def _space(args: argparse.Namespace) -> Space:
 
 
 def _archs(args: argparse.Namespace, space: Space) -> list[str]:
-    from fusion.pipeline.choose import named_architectures
+    from fusion.tables.choosing import named_architectures
 
     return named_architectures(space, args.archs, args.arch_column)
 
@@ -49,8 +49,7 @@ def _work(args: argparse.Namespace) -> Work:
 
 def _data(args: argparse.Namespace) -> list[Labelled]:
     """Return each table with its accuracies."""
-    from fusion.pipeline.choose import load_accuracies
-    from fusion.pipeline.config import AccuracySettings
+    from fusion.benchmarks.source import AccuracySettings, load_accuracies
     from fusion.tables import IndicatorTable, Labelled
 
     tables, files, targets = args.indicators, args.accuracies, args.target
@@ -85,31 +84,42 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _measure(args: argparse.Namespace) -> None:
-    from fusion.images import load_images
+    import numpy as np
+
+    from fusion.evaluation import split_half_reliability
     from fusion.training import load_recipe, measure
 
     space = _space(args)
     recipe = load_recipe(args.recipe, read_settings(args.set, "--set"))
-    trained = measure(
-        space, _archs(args, space), load_images(args.images), recipe, args.out, work=_work(args)
+    found = measure(
+        space, _archs(args, space), images=args.images, recipe=recipe, out=args.out, work=_work(args)
     )
-    print(*trained.lines(), sep="\n")
+    seeds = np.array([one.by_seed for one in found.trained])
+    print(f"{len(seeds)} architectures, {seeds.shape[1]} seeds each: {args.out / 'accuracies.parquet'}")
+    if seeds.shape[1] > 1 and len(seeds) > 2:
+        reliability = split_half_reliability(seeds)
+        print(f"Split-half reliability (Spearman, Spearman-Brown corrected): {reliability:.3f}")
 
 
 def _extract(args: argparse.Namespace) -> None:
     from fusion.extraction import estimate, extract
+    from fusion.extraction.cost import lines
     from fusion.images import load_images
     from fusion.indicators import select
 
-    space, names, work = _space(args), select(args.indicators), _work(args)
+    space, names = _space(args), select(args.indicators)
     archs = _archs(args, space)
-    batch = load_images(args.images).batch(args.batch_size, args.seed)
+    asked: dict[str, Any] = {
+        "images": load_images(args.images).batch(args.batch_size, args.seed),
+        "out": args.out,
+        "repeats": args.repeats,
+        "seed": args.seed,
+        "work": _work(args),
+    }
     if args.estimate:
-        print(*estimate(space, archs, batch, names, repeats=args.repeats, work=work).lines(), sep="\n")
+        print(*lines(estimate(space, archs, names, **asked)), sep="\n")
         return
-    table = extract(
-        space, archs, names, images=batch, out=args.out, repeats=args.repeats, seed=args.seed, work=work
-    )
+    table = extract(space, archs, names, **asked)
     print(
         f"{len(archs)} architectures, {len(table.keys or ())} different networks, "
         f"{len(names)} indicators: {args.out}"
@@ -154,10 +164,10 @@ def _fit(args: argparse.Namespace) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from fusion.pipeline.choose import find_rows
     from fusion.regression import Predictor
     from fusion.storage.files import write_frame
     from fusion.tables import IndicatorTable
+    from fusion.tables.choosing import find_rows
 
     predictor = Predictor.load(args.model, args.space)
     table = None if args.indicators is None else IndicatorTable.open(args.indicators, args.space)
@@ -249,7 +259,7 @@ def _search(args: argparse.Namespace) -> None:
 
 
 def _score(args: argparse.Namespace) -> None:
-    from fusion.extraction.score import lines, load_network, score
+    from fusion.extraction.scoring import lines, load_network, score
     from fusion.images import load_images
     from fusion.storage.files import write_atomic
 

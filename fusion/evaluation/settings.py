@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fusion.errors import FusionError
 from fusion.evaluation.splits import MIN_TEST, MIN_TRAIN
+from fusion.settings import Settings, Whole, Wholes
 
 FEWEST = 12
 """Architectures without which nothing is judged."""
@@ -61,23 +62,32 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Judging:
-    """What a user asks of an evaluation; see `Plan` for the fields.
+class Judging(Settings):
+    """What a user asks of an evaluation.
 
     Attributes
     ----------
     train_size : int or None
-        None fits itself: 100 where there are 120 architectures, else all but a third (10 at least).
+        Architectures that models are trained on; null fits it: 100 where there are 120, else all but a
+        third (10 at least).
     train_sizes : tuple of int or None
-        None fits itself: `CURVE` and `train_size`, as far as they leave enough for testing.
-    splits, bootstrap, seed : int
+        Of the learning curve; null fits them: 25, 50, 100, 200, 400 and `train_size`, as far as they leave
+        enough for testing.
+    splits : int
+        Random splits into training and test architectures.
+    bootstrap : int
+        Bootstrap replicates of the intervals; with 0 there are none.
+    seed : int
+        Of splits and replicates.
     """
 
-    train_size: int | None = None
-    train_sizes: tuple[int, ...] | None = None
-    splits: int = 10
-    bootstrap: int = 200
-    seed: int = 0
+    kind = "evaluation"
+
+    train_size: Whole | None = None
+    train_sizes: Wholes | None = None
+    splits: Whole = 10
+    bootstrap: Whole = 200
+    seed: Whole = 0
 
     def fit(self, architectures: int) -> tuple[Plan, tuple[str, ...]]:
         """Return the plan for so many architectures, and what had to be changed, one line each.

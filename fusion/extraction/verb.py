@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import pandas as pd
 
 from fusion.errors import FusionError
+from fusion.extraction.cost import Estimate, told, try_some
 from fusion.extraction.planner import compute
+from fusion.extraction.subject import make_subject
 from fusion.images import Batch, ImageSet, load_images
-from fusion.indicators import INDICATORS, select
-from fusion.probes.base import Subject
-from fusion.seeding import derive_seed, seeded
+from fusion.indicators import INDICATORS, needs_graphs, select
 from fusion.spaces import Space
+from fusion.storage.files import exists
 from fusion.storage.parts import PartStore
 from fusion.tables import IndicatorTable
 from fusion.tables.indicator_table import KEYS, KIND
@@ -27,6 +29,8 @@ from fusion.work.provenance import hardware, library_versions
 from fusion.work.tasks import Row, run_tasks
 
 BATCH_SIZE = 64
+# Architectures from which on a trial of a few costs next to nothing.
+_WORTH_A_TRIAL = 100
 
 
 @dataclass(frozen=True)
@@ -34,25 +38,6 @@ class _Task:
     key: str
     repeat: int
     indicators: tuple[str, ...]
-
-
-def _build(space: Space, key: str, seed: int, in_channels: int, num_classes: int) -> nn.Module:
-    with seeded(seed):
-        return space.build(key, in_channels=in_channels, num_classes=num_classes)
-
-
-def make_subject(space: Space, key: str, batch: Batch, *, seed: int, repeat: int) -> Subject:
-    """Return the network of `key`, initialised for this repeat, with the batch on its device."""
-    build: Callable[[Space, int], Callable[[], nn.Module]] = lambda where, channels: partial(  # noqa: E731
-        _build, where, key, derive_seed("init", seed, key, repeat), channels, batch.num_classes
-    )
-    return Subject(
-        build(space, batch.x.shape[1]),
-        batch,
-        seed=derive_seed("probe", seed, repeat),
-        build_thin=build(space.thin(), 1),
-        graphs=space.graphs(key),
-    )
 
 
 def _extract(task: _Task, *, space: Space, batch: Batch, seed: int, device: str) -> list[Row]:
@@ -139,9 +124,43 @@ def extract(
     keys = list(dict.fromkeys(map(space.canonical, archs)))
     if not keys:
         raise FusionError("no architecture to extract; give at least one")
-    if repeats < 1:
-        raise FusionError(f"repeats is {repeats}; give at least 1")
     batch = draw_batch(images, seed)
+    store = _create(space, batch, Path(out), seed, work)
+    fill = partial(_fill, store, space, batch, repeats=repeats, seed=seed, work=work)
+    fill(keys, names)
+    return IndicatorTable(store, space, tuple(keys), tuple(names), fill)
+
+
+def estimate(
+    space: Space,
+    archs: Iterable[str],
+    indicators: str | Sequence[str] = "standard",
+    *,
+    images: str | Path | ImageSet | Batch,
+    out: Path | str,
+    repeats: int = 1,
+    seed: int = 0,
+    work: Work = Work(),  # noqa: B008  (frozen)
+) -> Estimate:
+    """Return what `extract` with the same arguments would cost, tried on a few architectures.
+
+    Raises
+    ------
+    FusionError
+        As `extract`; and when nothing is left to compute.
+    """
+    names = select(indicators)
+    keys = list(dict.fromkeys(map(space.canonical, archs)))
+    batch = draw_batch(images, seed)
+    rows = None
+    if exists(Path(out) / "meta.json"):
+        rows = _create(space, batch, Path(out), seed, work).read(KEYS)
+    tasks = _tasks(rows, keys, names, repeats)
+    return try_some(space, [task.key for task in tasks], batch, names, work=work)
+
+
+def _create(space: Space, batch: Batch, out: Path, seed: int, work: Work) -> PartStore:
+    """Return the store at `out`, made where there is none; raises FusionError for one of other settings."""
     device = work.pick()
     meta = {
         "kind": KIND,
@@ -156,10 +175,31 @@ def extract(
         "libraries": library_versions(),
         "hardware": hardware(device),
     }
-    store = PartStore.create(Path(out), KEYS, meta, provenance)
-    fill = partial(_fill, store, space, batch, repeats=repeats, seed=seed, work=work)
-    fill(keys, names)
-    return IndicatorTable(store, space, tuple(keys), tuple(names), fill)
+    store = PartStore.create(out, KEYS, meta, provenance)
+    code = meta.get("space_graphs_code")
+    if store.meta.get("space_graphs_code") != code:
+        # only what looks at the cells' graphs depends on it
+        rows = store.read()
+        store.keep(rows[~rows["indicator"].map(needs_graphs).astype(bool)] if len(rows) else rows)
+        store.note(space_graphs_code=code)
+    return store
+
+
+def _tasks(
+    rows: pd.DataFrame | None, keys: Sequence[str], indicators: Sequence[str], repeats: int
+) -> list[_Task]:
+    """Return what is left to compute where `rows` are there."""
+    if repeats < 1:
+        raise FusionError(f"repeats is {repeats}; give at least 1")
+    # as lists, which are walked through much faster than columns
+    there = () if rows is None or rows.empty else zip(*(rows[name].tolist() for name in KEYS), strict=True)
+    done = set(there)
+    return [
+        _Task(key, repeat, missing)
+        for repeat in range(repeats)
+        for key in keys
+        if (missing := tuple(name for name in indicators if (key, name, repeat) not in done))
+    ]
 
 
 def _fill(
@@ -175,25 +215,17 @@ def _fill(
 ) -> None:
     """Compute what `store` lacks."""
     _check_versions(store, indicators)
-    rows = store.read(KEYS)
-    # as lists, which are walked through much faster than columns
-    done = set(zip(*(rows[name].tolist() for name in KEYS), strict=True)) if len(rows) else set()
-    tasks = [
-        _Task(key, repeat, missing)
-        for repeat in range(repeats)
-        for key in keys
-        if (missing := tuple(name for name in indicators if (key, name, repeat) not in done))
-    ]
+    tasks = _tasks(store.read(KEYS), keys, indicators, repeats)
     if tasks:
+        if work.progress and len(tasks) >= _WORTH_A_TRIAL:
+            left = [task.key for task in tasks]
+            print(told(try_some(space, left, batch, indicators, work=work)), file=sys.stderr)
         function = partial(_extract, space=space, batch=batch, seed=seed, device=work.pick())
         run_tasks(
-            function,
-            tasks,
-            store,
-            workers=work.processes,
-            description="extract",
+            function, tasks, store,
+            workers=work.processes, description="extract", found=len(keys) * repeats - len(tasks),
             progress=work.progress,
-        )
+        )  # fmt: skip
     store.compact()
 
 

@@ -9,127 +9,17 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Tag
 
+from fusion.benchmarks.source import AccuracySettings
 from fusion.errors import FusionError
+from fusion.evaluation.settings import Judging
 from fusion.extraction.verb import BATCH_SIZE
+from fusion.regression.spec import ModelSpec
 from fusion.search.results import SearchSettings as SearchNumbers
-from fusion.settings import Flag, Settings, Text, Texts, Whole, Wholes, check, override
+from fusion.settings import Settings, Text, Texts, Whole, check, override
 from fusion.storage.bounded_yaml import read_yaml
 from fusion.storage.bundled import bundled, bundled_names, find
+from fusion.tables.choosing import Architectures
 from fusion.work import Work
-
-
-@dataclass(frozen=True)
-class Architectures(Settings):
-    """Which architectures are extracted and evaluated.
-
-    Attributes
-    ----------
-    sample : int or None
-        So many at random; with neither this nor `file`, the whole space.
-    file : str or None
-        A table with a column of architectures, or text with one architecture a line.
-    seed : int
-        Of the sample.
-    distinct : bool
-        Sample among different networks instead of among architecture strings.
-    without_dead_edges : bool
-        Leave out those with an operation on no path from input to output, after sampling.
-    """
-
-    kind = "architectures"
-
-    sample: Whole | None = None
-    file: Text | None = None
-    seed: Whole = 0
-    distinct: Flag = False
-    without_dead_edges: Flag = False
-
-
-@dataclass(frozen=True)
-class AccuracySettings(Settings):
-    """Where measured accuracies come from: a table with a column, or the files of a benchmark.
-
-    Attributes
-    ----------
-    table : str or None
-        A file with a column of architectures and columns of accuracies.
-    column : str
-        Of the accuracies in `table`.
-    arch_column : str or None
-        Of the architectures in `table`; null finds it.
-    lower_is_better : bool
-        Whether `column` holds an error or a loss.
-    archive : str or None
-        In place of `table`: the file or folder that `benchmark` publishes.
-    benchmark : str
-        Of the archive; `fusion list benchmarks --json` has the names, and what the next three can be.
-    dataset : str or None
-        Of the archive; null where the benchmark has only one, as in the next two.
-    split : str or None
-        Of the archive.
-    epochs : str or None
-        Of the archive; null also where a number of epochs goes without saying.
-    """
-
-    kind = "accuracies"
-
-    table: Text | None = None
-    column: Text = "accuracy"
-    arch_column: Text | None = None
-    lower_is_better: Flag = False
-    archive: Text | None = None
-    benchmark: Text = "nats-tss"
-    dataset: Text | None = None
-    split: Text | None = None
-    epochs: Text | None = None
-
-
-@dataclass(frozen=True)
-class ModelSettings(Settings):
-    """A fusion model and what it sees.
-
-    Attributes
-    ----------
-    model : str
-        Which model; `fusion list models` has the names.
-    indicators : str or None
-        Preset or comma-separated names; null is all that are extracted.
-    params : dict
-        Settings of the model, by name.
-    """
-
-    kind = "model"
-
-    model: Text
-    indicators: Text | None = None
-    params: dict[Text, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class EvaluationSettings(Settings):
-    """How predictions are judged.
-
-    Attributes
-    ----------
-    train_size : int or None
-        Architectures that models are trained on; null fits it to how many there are.
-    train_sizes : tuple of int or None
-        Of the learning curve; null fits them.
-    splits : int
-        Random splits into training and test architectures.
-    bootstrap : int
-        Bootstrap replicates of the intervals.
-    seed : int
-        Of splits and replicates.
-    """
-
-    kind = "evaluation"
-
-    train_size: Whole | None = None
-    train_sizes: Wholes | None = None
-    splits: Whole = 10
-    bootstrap: Whole = 200
-    seed: Whole = 0
 
 
 @dataclass(frozen=True)
@@ -177,9 +67,9 @@ class Pipeline(Settings):
         Which are extracted and judged, of a whole benchmark; a table of accuracies names its own.
     indicators : str
         Preset or comma-separated names; `fusion list indicators` has them.
-    models : dict of str to ModelSettings
+    models : dict of str to ModelSpec
         Fusion models by the names that the report gives them; the first one is saved as the run's model.
-    evaluation : EvaluationSettings
+    evaluation : Judging
         How predictions are judged.
     search : SearchSettings or None
         How the space is searched; null is not at all.
@@ -204,12 +94,12 @@ class Pipeline(Settings):
     images: Text | None = None
     table: Text | None = None
     tables: Texts | None = None
-    architectures: Architectures = Architectures()
+    architectures: Architectures = field(default_factory=Architectures)
     indicators: Text = "standard"
-    models: dict[Text, ModelSettings] = field(
-        default_factory=lambda: {name: ModelSettings(name) for name in ("weighted_sum", "lightgbm")}
+    models: dict[Text, ModelSpec] = field(
+        default_factory=lambda: {name: ModelSpec(name) for name in ("weighted_sum", "lightgbm")}
     )
-    evaluation: EvaluationSettings = EvaluationSettings()
+    evaluation: Judging = field(default_factory=Judging)
     search: SearchSettings | None = None
     batch_size: Whole = BATCH_SIZE
     repeats: Whole = 1

@@ -13,20 +13,21 @@ from typing import Any
 import pandas as pd
 
 import fusion
+from fusion.benchmarks.source import AccuracySettings, load_accuracies
 from fusion.errors import FusionError
-from fusion.evaluation import Evaluation, Judging, Transfer, evaluate
+from fusion.evaluation import Evaluation, Transfer, evaluate
 from fusion.extraction import extract
 from fusion.images import Batch, load_images
 from fusion.indicators import select
-from fusion.pipeline.choose import choose_architectures, load_accuracies, without_dead_edges
-from fusion.pipeline.config import AccuracySettings, Pipeline
+from fusion.pipeline.config import Pipeline
 from fusion.regression import ModelSpec, fit
-from fusion.search import Comparison, Indicators, SearchSettings, search
+from fusion.search import Comparison, Indicators, search
 from fusion.spaces import Space, make_space
 from fusion.storage.bundled import find
 from fusion.storage.documents import read_json, write_json
 from fusion.storage.files import make_folder
 from fusion.tables import IndicatorTable, Labelled
+from fusion.tables.choosing import choose_architectures, without_dead_edges
 from fusion.work import Work
 
 
@@ -104,7 +105,7 @@ def run_pipeline(pipeline: Pipeline, out: Path, *, space: str | None = None) -> 
         When an input is missing or wrong, or `out` holds indicators of other settings.
     """
     names = select(pipeline.indicators)
-    specs = {name: ModelSpec(of.model, of.indicators, of.params) for name, of in pipeline.models.items()}
+    specs = pipeline.models
     for spec in specs.values():
         spec.make(names)  # what is unknown is told before any computation
     make_folder(out)
@@ -175,10 +176,6 @@ def _extract(
     )
 
 
-def _judging(pipeline: Pipeline) -> Judging:
-    return Judging(**asdict(pipeline.evaluation))
-
-
 def _judged(
     pipeline: Pipeline, data: Labelled, specs: dict[str, ModelSpec], ledger: _Ledger, out: Path
 ) -> Evaluation:
@@ -195,7 +192,8 @@ def _judged(
     )
     if ledger.has("evaluation", digest, files):
         return Evaluation.read(out)
-    evaluation = evaluate(data, specs, settings=_judging(pipeline))
+    evaluation = evaluate(data, specs, settings=pipeline.evaluation)
+    assert isinstance(evaluation, Evaluation)
     _save_models(data, specs, out)
     evaluation.write(out, title=pipeline.title)
     ledger.note("evaluation", digest)
@@ -235,8 +233,7 @@ def _searched(
     )
     if ledger.has("search", digest, [file]):
         return Comparison.from_json(read_json(file, repair="delete it"))
-    values = {name: value for name, value in asdict(asked).items() if name != "model"}
-    found = search(data, spec, SearchSettings(**values), more=more)
+    found = search(data, spec, asked, more=more)
     write_json(file, found.to_json())
     ledger.note("search", digest)
     return found
@@ -257,7 +254,7 @@ def _run_transfer(
         table = IndicatorTable.open(find(path), named).only(indicators=names)
         accuracies = load_accuracies(chosen, table.space)
         datas.append(Labelled.join(table, accuracies, target=pipeline.target))
-    transfer = evaluate(datas, specs, settings=_judging(pipeline))
+    transfer = evaluate(datas, specs, settings=pipeline.evaluation)
     transfer.write(out)
     _save_models(datas, specs, out)
     return Run(out, transfer, None)

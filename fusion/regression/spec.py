@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fusion.errors import FusionError
 from fusion.indicators import select
 from fusion.regression.base import MODELS, FusionModel, make_model
 from fusion.regression.subset import OnIndicators
+from fusion.settings import Settings, Text
 
 Setting = bool | int | float | str | None
 
 
 @dataclass(frozen=True)
-class ModelSpec:
+class ModelSpec(Settings):
     """A fusion model that is not fitted yet.
 
     Attributes
@@ -24,8 +25,8 @@ class ModelSpec:
     indicators : str or None
         Presets or names of indicators, separated by commas, that it reads; by default those that the
         model names itself, and else all that there are.
-    params : mapping of str to bool, int, float, str or None
-        Settings of the model.
+    params : dict
+        Settings of the model, by name; each a bool, a number, a text or None.
 
     Examples
     --------
@@ -33,9 +34,11 @@ class ModelSpec:
     ['params', 'flops']
     """
 
-    model: str
-    indicators: str | None = None
-    params: Mapping[str, Setting] = field(default_factory=dict)
+    kind = "model"
+
+    model: Text
+    indicators: Text | None = None
+    params: dict[str, Setting] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: str | ModelSpec) -> ModelSpec:

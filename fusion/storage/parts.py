@@ -51,6 +51,11 @@ class PartStore:
         self._added: list[pd.DataFrame] = []
         self._written: list[Path] = []
 
+    @property
+    def touched(self) -> bool:
+        """Whether rows were added by this object."""
+        return bool(self._written)
+
     @classmethod
     def open(cls, path: Path, keys: Sequence[str]) -> PartStore:
         """Return the store at `path`; raises FusionError when there is none."""

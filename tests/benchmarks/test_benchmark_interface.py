@@ -4,16 +4,15 @@ import json
 
 import pandas as pd
 import pytest
-from fusion.pipeline.inputs import load_accuracies
 
 from fusion.benchmarks import BENCHMARKS, Benchmark
+from fusion.benchmarks.source import AccuracySettings, load_accuracies
 from fusion.errors import FusionError
 from fusion.images import load_images
-from fusion.pipeline.config import AccuracySettings
 from fusion.spaces import SPACES, make_space
 from fusion.storage.bundled import bundled
-from fusion.training.measure import measure
 from fusion.training.recipe import Recipe
+from tests.training.measuring import measure
 
 TINY = make_space("nats-tss", {"channels": 4, "cells": 1})
 

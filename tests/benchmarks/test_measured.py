@@ -4,16 +4,16 @@ import json
 
 import pandas as pd
 import pytest
-from fusion.pipeline.inputs import load_accuracies
 
 from fusion.benchmarks import BENCHMARKS
+from fusion.benchmarks.source import AccuracySettings, load_accuracies
 from fusion.errors import FusionError
 from fusion.images import load_images
-from fusion.pipeline.config import AccuracySettings
 from fusion.spaces import make_space
-from fusion.training.measure import KEYS, measure
 from fusion.training.recipe import Recipe
+from fusion.training.train import KEYS
 from tests.tables.reading import read_rows
+from tests.training.measuring import measure
 
 SPACE = make_space("nats-tss", {"channels": 4, "cells": 1})
 RECIPE = Recipe(epochs=3, batch_size=16, train_images=256, seeds=2, test_every=2)

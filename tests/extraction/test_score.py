@@ -14,8 +14,8 @@ from torch.nn import functional
 from fusion.errors import FusionError
 from fusion.extraction import score as module
 from fusion.extraction.planner import OK, compute
-from fusion.extraction.score import load_network, score
-from fusion.extraction.verb import make_subject
+from fusion.extraction.scoring import load_network, score
+from fusion.extraction.subject import make_subject
 from fusion.images import Batch, load_images
 from fusion.indicators import select
 from fusion.seeding import derive_seed, seeded

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from fusion.extraction.planner import OK, Value, compute, plan
-from fusion.extraction.verb import make_subject
+from fusion.extraction.subject import make_subject
 from fusion.images import load_images
 from fusion.images.base import Batch
 from fusion.indicators import INDICATORS

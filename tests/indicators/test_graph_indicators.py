@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from fusion.extraction.planner import compute
-from fusion.extraction.verb import make_subject
+from fusion.extraction.subject import make_subject
 from fusion.images import load_images
 from fusion.images.base import Batch
 from fusion.indicators import INDICATORS, select

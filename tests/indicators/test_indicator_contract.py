@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from fusion.extraction.planner import OK, compute, plan
-from fusion.extraction.verb import make_subject
+from fusion.extraction.subject import make_subject
 from fusion.images import load_images
 from fusion.images.base import Batch
 from fusion.indicators import INDICATORS, indicator, select
@@ -241,7 +241,7 @@ OTHER_PROCESS = """
 import json, sys
 from fusion.extraction.planner import compute
 from fusion.work.devices import single_thread
-from fusion.extraction.verb import make_subject
+from fusion.extraction.subject import make_subject
 from fusion.images import load_images
 from fusion.spaces import make_space
 

@@ -11,7 +11,7 @@ import fusion.indicators
 import fusion.probes
 from fusion.errors import FusionError
 from fusion.extraction.planner import compute
-from fusion.extraction.verb import make_subject
+from fusion.extraction.subject import make_subject
 from fusion.images import load_images
 from fusion.indicators import INDICATORS, select
 from fusion.probes import PROBES

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from fusion.extraction.verb import make_subject
+from fusion.extraction.subject import make_subject
 from fusion.images import load_images
 from fusion.probes import PROBES
 from fusion.spaces import make_space

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fusion.cli import main
-from fusion.extraction.score import score
+from fusion.extraction.scoring import score
 from fusion.images import load_images
 from fusion.indicators import select
 

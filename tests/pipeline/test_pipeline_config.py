@@ -5,19 +5,15 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from fusion.benchmarks.source import AccuracySettings
 from fusion.errors import FusionError
-from fusion.pipeline.config import (
-    AccuracySettings,
-    Architectures,
-    EvaluationSettings,
-    ModelSettings,
-    Pipeline,
-    SearchSettings,
-    load_pipeline,
-)
+from fusion.evaluation import Judging
+from fusion.pipeline.config import Pipeline, SearchSettings, load_pipeline
+from fusion.regression import ModelSpec
 from fusion.spaces import make_space
 from fusion.storage.bundled import bundled, bundled_names, find
 from fusion.storage.documents import read_json
+from fusion.tables.choosing import Architectures
 
 MINIMAL = {"title": "T", "space": {"name": "nats-tss"}, "accuracies": {"table": "a.csv"}, "target": "t"}
 
@@ -45,8 +41,8 @@ def test_bundled_pipelines_load(name):
 def test_what_is_left_out_has_its_default(load):
     pipeline = load(MINIMAL)
     assert pipeline == Pipeline("T", {"name": "nats-tss"}, AccuracySettings("a.csv"), "t")
-    assert pipeline.evaluation == EvaluationSettings(None, None, 10, 200, 0)
-    assert pipeline.models == {name: ModelSettings(name) for name in ("weighted_sum", "lightgbm")}
+    assert pipeline.evaluation == Judging(None, None, 10, 200, 0)
+    assert pipeline.models == {name: ModelSpec(name) for name in ("weighted_sum", "lightgbm")}
     assert pipeline.architectures == Architectures()
     assert pipeline.search is None
     assert load({**MINIMAL, "search": {}}).search == SearchSettings()
@@ -58,7 +54,7 @@ def test_settings_override_nested_keys_and_keep_the_rest():
     pipeline = load_pipeline("digits", pairs)
     assert pipeline.evaluation == replace(before.evaluation, splits=3)
     assert pipeline.indicators == "cj,params"
-    assert pipeline.models["fi"] == ModelSettings("weighted_sum", "fi", {})
+    assert pipeline.models["fi"] == ModelSpec("weighted_sum", "fi", {})
     assert pipeline.models["lightgbm"] == before.models["lightgbm"]
     assert pipeline.search is None
 

@@ -14,11 +14,13 @@ from fusion.errors import FusionError, InvalidArchitecture
 from fusion.images.base import ImageSet
 from fusion.seeding import derive_seed, seeded
 from fusion.spaces import make_space
-from fusion.training import measure as module
-from fusion.training.measure import accuracies, measure, train_architecture, training_data
+from fusion.training import train as module
 from fusion.training.recipe import Recipe
+from fusion.training.train import train_architecture, training_data
+from fusion.training.verb import accuracies
 from tests.tables.reading import read_rows
 from tests.training.augmented import augmented
+from tests.training.measuring import measure
 
 SPACE = make_space("nats-tss", {"channels": 2, "cells": 1})
 RECIPE = Recipe(epochs=1, batch_size=8, train_images=32, seeds=2)

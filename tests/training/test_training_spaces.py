@@ -15,12 +15,13 @@ from fusion.images import load_images
 from fusion.spaces import SPACES, make_space, restore_space
 from fusion.storage.bundled import bundled
 from fusion.storage.parts import read_meta
-from fusion.training import measure as module
-from fusion.training.measure import KEYS, measure, train_architecture, training_data
+from fusion.training import train as module
 from fusion.training.recipe import Recipe
+from fusion.training.train import KEYS, train_architecture, training_data
 from fusion.work.devices import single_thread
 from fusion.work.provenance import hardware, library_versions
 from tests.tables.reading import read_rows
+from tests.training.measuring import measure
 
 RECIPE = Recipe(epochs=1, batch_size=8, train_images=16, seeds=2, augmentation=("flip", "crop"))
 DEEP = {"width": 4, "depth": 11}

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -24,13 +21,10 @@ from fusion.errors import FusionError
 from fusion.images.base import ImageSet
 from fusion.seeding import derive_seed, seeded
 from fusion.spaces.base import Space
-from fusion.storage.parts import PartStore
 from fusion.training.augmentation import augment
 from fusion.training.recipe import OPTIMISERS, SCHEDULES, Recipe
 from fusion.training.stacking import stack
-from fusion.work.devices import device_type
-from fusion.work.provenance import hardware, library_versions
-from fusion.work.tasks import Row, run_tasks
+from fusion.work.tasks import Row
 
 KEYS = ["key", "seed", "epoch"]
 _EVALUATION_BATCH = 64
@@ -211,64 +205,3 @@ def train_architecture(
     for seed, network in zip(seeds, networks, strict=True):
         rows += _train(network.to(device), data, recipe, [seed], key)
     return rows
-
-
-def measure(
-    space: Space,
-    archs: Sequence[str],
-    images: ImageSet,
-    recipe: Recipe,
-    out: Path | str,
-    *,
-    workers: int = 1,
-    device: str = "cpu",
-    train: Callable[..., list[Row]] = train_architecture,
-) -> pd.DataFrame:
-    """Train every architecture that `out` does not have yet; return the accuracies of `archs`.
-
-    One row per key of `archs`, in their order, with the columns of `accuracies`. Isomorphic
-    architectures are trained once. Killed at any moment, it goes on where it was.
-
-    Raises
-    ------
-    InvalidArchitecture
-        Before any training, when one of `archs` is not of the space.
-    FusionError
-        When there are no `archs`, or `out` holds trainings by another recipe or on other images,
-        or cannot be written.
-    """
-    keys = list(dict.fromkeys(space.canonical(arch) for arch in archs))
-    if not keys:
-        raise FusionError("no architecture to measure; give at least one")
-    data = training_data(images, recipe)
-    meta = {
-        "kind": "training-states",
-        **space.identity,
-        "images": images.name,
-        "images_digest": images.digest,
-        "recipe": asdict(recipe),
-        "device": device_type(device),
-    }
-    provenance = {"libraries": library_versions(), "hardware": hardware(device)}
-    store = PartStore.create(Path(out), KEYS, meta, provenance)
-    done = set(store.read()["key"])
-    todo = [key for key in keys if key not in done]
-    if todo:
-        work = partial(train, space=space, data=data, recipe=recipe, device=device)
-        run_tasks(work, todo, store, workers=workers, description="measure")
-    store.compact()
-    return accuracies(store.read()).set_index("arch").loc[keys].reset_index()
-
-
-def accuracies(states: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per architecture from training states.
-
-    Columns: `arch`, `accuracy` (percent, after the last epoch, mean over seeds), `accuracy_seed_I`
-    for each seed I, `seconds` (one training).
-    """
-    final = states[states["epoch"] == states["epoch"].max()]
-    wide: pd.DataFrame = final.pivot(index="key", columns="seed", values="test_accuracy").astype(float)
-    table = wide.add_prefix("accuracy_seed_")
-    table.insert(0, "accuracy", wide.mean(axis=1))
-    table["seconds"] = states.groupby("key")["seconds"].sum() / wide.shape[1]
-    return table.rename_axis("arch").rename_axis(columns=None).reset_index()

@@ -6,7 +6,7 @@ import pytest
 
 from fusion.errors import FusionError
 from fusion.extraction import estimate as module
-from fusion.extraction.estimate import Estimate, duration, estimate, lines, told
+from fusion.extraction.cost import Estimate, duration, estimate, lines, told
 from fusion.extraction.planner import Value
 from fusion.images import load_images
 from fusion.spaces import make_space

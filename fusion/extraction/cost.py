@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from fusion.errors import FusionError
 from fusion.extraction.planner import compute
-from fusion.extraction.verb import make_subject
+from fusion.extraction.subject import make_subject
 from fusion.images import Batch
 from fusion.seeding import derive_seed
 from fusion.spaces import Space
+from fusion.work import Work
 from fusion.work.devices import single_thread
 from fusion.work.precision import full_precision
 
@@ -51,14 +52,13 @@ class Estimate:
         return self.seconds * -(-self.architectures // self.workers)
 
 
-def estimate(
+def try_some(
     space: Space,
     keys: Sequence[str],
     batch: Batch,
     indicators: Sequence[str],
     *,
-    workers: int = 1,
-    device: str = "cpu",
+    work: Work,
     trial: int = 3,
 ) -> Estimate:
     """Return what computing `indicators` for `keys` will cost; nothing is stored.
@@ -74,10 +74,8 @@ def estimate(
     batch : Batch
     indicators : sequence of str
         Names; see `fusion.indicators.select`.
-    workers : int
-        Processes that will share the work.
-    device : str
-        `cpu`, `cuda` or `cuda:N`.
+    work : Work
+        By what it will be computed.
     trial : int
         Architectures to compute for it.
 
@@ -91,7 +89,7 @@ def estimate(
     # the same for the same keys, and spread over them: enumerations begin with the smallest
     chosen = sorted(dict.fromkeys(keys), key=lambda key: derive_seed("trial", key))[:trial]
     measured: list[dict[str, float]] = []
-    placed = batch.to(device)
+    placed = batch.to(work.pick())
     started = time.perf_counter()
     with single_thread(), full_precision():
         for key in chosen:
@@ -103,7 +101,7 @@ def estimate(
     mean = {name: sum(seconds[name] for seconds in counted) / len(counted) for name in indicators}
     return Estimate(
         len(keys),
-        workers,
+        work.processes,
         sum(mean.values()),
         tuple(sorted(mean.items(), key=lambda item: -item[1])),
         len(counted),

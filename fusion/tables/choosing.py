@@ -1,4 +1,4 @@
-"""What a command or a pipeline starts from: architectures and accuracies, by name or by file."""
+"""Which architectures are meant: all, a sample, a file; and what a file says of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,39 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fusion.benchmarks import BENCHMARKS
 from fusion.errors import FusionError
-from fusion.pipeline.config import AccuracySettings, Architectures
+from fusion.settings import Flag, Settings, Text, Whole
 from fusion.spaces import Space
 from fusion.storage.bundled import find
-from fusion.tables import Accuracies, IndicatorTable, read_accuracies, read_archs
+from fusion.tables.architectures import read_archs
+from fusion.tables.indicator_table import IndicatorTable
+
+
+@dataclass(frozen=True)
+class Architectures(Settings):
+    """Which architectures are extracted and evaluated.
+
+    Attributes
+    ----------
+    sample : int or None
+        So many at random; with neither this nor `file`, the whole space.
+    file : str or None
+        A table with a column of architectures, or text with one architecture a line.
+    seed : int
+        Of the sample.
+    distinct : bool
+        Sample among different networks instead of among architecture strings.
+    without_dead_edges : bool
+        Leave out those with an operation on no path from input to output, after sampling.
+    """
+
+    kind = "architectures"
+
+    sample: Whole | None = None
+    file: Text | None = None
+    seed: Whole = 0
+    distinct: Flag = False
+    without_dead_edges: Flag = False
 
 
 def choose_architectures(space: Space, chosen: Architectures, column: str | None = None) -> list[str]:
@@ -112,37 +139,3 @@ def _distinct(space: Space, chosen: Architectures) -> list[str]:
         )
     order = np.random.default_rng(chosen.seed).permutation(len(keys))
     return [keys[i] for i in order[: chosen.sample]]
-
-
-def load_accuracies(chosen: AccuracySettings, space: Space, archs: Sequence[str] | None = None) -> Accuracies:
-    """Return the accuracies that a command or a pipeline names.
-
-    Parameters
-    ----------
-    chosen : AccuracySettings
-    space : Space
-    archs : sequence of str or None
-        For an archive, which architectures are needed; None is all.
-
-    Raises
-    ------
-    FusionError
-        When neither or both of table and archive are named, or the one named is missing or broken.
-    """
-    if (chosen.table is None) == (chosen.archive is None):
-        raise FusionError("accuracies: name either a table or an archive (set the other to null)")
-    if chosen.table is not None:
-        return read_accuracies(
-            find(chosen.table),
-            space,
-            chosen.column,
-            arch_column=chosen.arch_column,
-            lower_is_better=chosen.lower_is_better,
-        )
-    assert chosen.archive is not None
-    benchmark = BENCHMARKS[chosen.benchmark](find(chosen.archive))
-    if chosen.epochs is not None and not chosen.epochs.isdecimal():
-        raise FusionError(f"accuracies: epochs is {chosen.epochs!r}, expected a whole number")
-    epochs = None if chosen.epochs is None else int(chosen.epochs)
-    found = benchmark.accuracies(chosen.dataset, chosen.split, epochs, archs=archs)
-    return Accuracies.from_frame(found, str(benchmark.path))

@@ -3,9 +3,8 @@
 import pytest
 
 from fusion.errors import FusionError
-from fusion.pipeline.choose import choose_architectures
-from fusion.pipeline.config import Architectures
 from fusion.spaces import make_space
+from fusion.tables.choosing import Architectures, choose_architectures
 
 SPACE = make_space("nats-tss", {"channels": 2, "cells": 1})
 
