@@ -4,7 +4,6 @@ import json
 
 import pandas as pd
 import pytest
-from fusion.pipeline.inputs import load_accuracies
 
 from fusion.benchmarks import BENCHMARKS, Benchmark
 from fusion.errors import FusionError
