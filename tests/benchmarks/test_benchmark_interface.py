@@ -4,11 +4,11 @@ import json
 
 import pandas as pd
 import pytest
+from fusion.pipeline.inputs import load_accuracies
 
 from fusion.benchmarks import BENCHMARKS, Benchmark
 from fusion.errors import FusionError
 from fusion.images import load_images
-from fusion.pipeline.choose import load_accuracies
 from fusion.pipeline.config import AccuracySettings
 from fusion.spaces import SPACES, make_space
 from fusion.storage.bundled import bundled
