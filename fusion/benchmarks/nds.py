@@ -92,8 +92,9 @@ class Nds(Benchmark):
         """Yield where each entry is, and the entry."""
         if not exists(self.path):
             raise FusionError(f"{self.path}: no such file; {_DOWNLOAD} {self.path}")
+        data = read_bytes(self.path)
         try:
-            content = json.loads(read_bytes(self.path))
+            content = json.loads(data)
         except (ValueError, RecursionError):
             raise FusionError(f"{self.path}: no JSON, or cut short; {_DOWNLOAD} {self.path}") from None
         lists = content if isinstance(content, dict) else {"": content}

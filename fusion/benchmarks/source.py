@@ -83,4 +83,6 @@ def load_accuracies(chosen: AccuracySettings, space: Space, archs: Sequence[str]
         raise FusionError(f"accuracies: epochs is {chosen.epochs!r}, expected a whole number")
     epochs = None if chosen.epochs is None else int(chosen.epochs)
     found = benchmark.accuracies(chosen.dataset, chosen.split, epochs, archs=archs)
-    return Accuracies.from_frame(found, str(benchmark.path))
+    return Accuracies.from_frame(
+        found, str(benchmark.path), lower_is_better=chosen.lower_is_better, notes=benchmark.notes
+    )

@@ -9,39 +9,6 @@ import pandas as pd
 
 from fusion import tables
 from fusion.benchmarks.base import BENCHMARKS, Benchmark, Row
-from fusion.errors import InvalidArchitecture
-from fusion.spaces.base import Space
-
-ARCH_COLUMN = "arch"
-
-
-def read_accuracies(path: Path | str, column: str, arch_column: str | None = None) -> pd.Series[float]:
-    """Return `by_arch` of `fusion.tables.read_accuracies`, the strings as they are."""
-    return tables.read_accuracies(path, None, column, arch_column=arch_column).by_arch
-
-
-def read_archs(path: Path | str) -> tuple[list[str], list[int]]:
-    """Return `archs` and `lines` of `fusion.tables.read_archs`, the strings as they are."""
-    found = tables.read_archs(path, None)
-    found.require()
-    return list(found.archs), list(found.lines)
-
-
-def to_keys(accuracies: pd.Series[float], space: Space) -> pd.Series[float]:
-    """Return the accuracies by canonical key: the mean over strings that build the same network.
-
-    Raises
-    ------
-    InvalidArchitecture
-        For a string that is not of the space; the message starts with its row, from 1.
-    """
-    keys = []
-    for row, arch in enumerate(accuracies.index, start=1):
-        try:
-            keys.append(space.canonical(arch))
-        except InvalidArchitecture as error:
-            raise InvalidArchitecture(f"accuracies, row {row}: {error}") from None
-    return accuracies.groupby(pd.Index(keys, name="key"), sort=False).mean()
 
 
 @BENCHMARKS.register

@@ -32,15 +32,15 @@ def read_npz(path: Path) -> ImageSet:
     FusionError
         When the file is no .npz, lacks the training arrays, or holds others than `ImageSet` takes.
     """
-    try:
-        with opened(path) as file:
+    with opened(path) as file:
+        try:
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it holds a single array")
             with archive:
                 arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise FusionError(f"images {path}: cannot be read as .npz ({error}); fetch it again") from None
+        except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise FusionError(f"images {path}: cannot be read as .npz ({error}); fetch it again") from None
     missing = [name for name in ("x_train", "y_train") if name not in arrays]
     if missing:
         raise FusionError(f"images {path}: no array {', '.join(missing)} in the file")

@@ -108,7 +108,7 @@ class Labelled:
             )
         index = pd.Index(y.index, name="arch")
         X = values.loc[[space.canonical(str(arch)) for arch in index]].set_axis(index)
-        notes = list(accuracies.notes)
+        notes = [*accuracies.notes, *filter(None, [accuracies.disagreement(space)])]
         if archs is not None and (unmeasured := len(archs) - len(asked)):
             notes.append(f"{unmeasured} of {len(archs)} architectures have no accuracy and were left out")
         if lacking := len(asked) - len(y):

@@ -1,7 +1,11 @@
 """Architectures that a command or a pipeline names."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
+from fusion.benchmarks.source import AccuracySettings, load_accuracies
 from fusion.errors import FusionError
 from fusion.spaces import make_space
 from fusion.tables.choosing import Architectures, choose_architectures
@@ -24,3 +28,18 @@ def test_architectures_are_chosen_in_each_way(tmp_path):
     assert choose_architectures(SPACE, Architectures(file=str(tmp_path / "a.csv"))) == some[:2]
     with pytest.raises(FusionError, match="5260 different networks"):
         choose_architectures(SPACE, Architectures(sample=6000, distinct=True))
+
+
+def test_accuracies_of_a_table_and_of_an_archive_alike(tmp_path):
+    net = '{"b":1}'
+    (tmp_path / "a.csv").write_text(f"cell;top1\n{SPACE.sample(1, 0)[0]};93,5\n")
+    chosen = AccuracySettings(table=str(tmp_path / "a.csv"), column="top1", arch_column="cell")
+    assert load_accuracies(chosen, SPACE).by_arch.tolist() == [93.5]
+    assert load_accuracies(replace(chosen, lower_is_better=True), SPACE).by_arch.tolist() == [-93.5]
+    entries = [{"net": {"b": b}, "min_test_top1": y, "optim": {"max_ep": 9}} for b, y in ((1, 40), (2, None))]
+    (tmp_path / "DARTS.json").write_text(json.dumps(entries))
+    chosen = AccuracySettings(archive=str(tmp_path / "DARTS.json"), benchmark="nds")
+    found = load_accuracies(chosen, SPACE)
+    assert found.by_arch.to_dict() == {net: 60.0}
+    assert "entry 2" in found.notes[0]
+    assert load_accuracies(replace(chosen, lower_is_better=True), SPACE).by_arch.to_dict() == {net: -60.0}

@@ -54,6 +54,14 @@ def test_the_order_of_the_file_makes_no_difference(table, tmp_path):
     pd.testing.assert_series_equal(one.y, other.y)
 
 
+def test_twins_whose_accuracies_differ_by_more_than_seeds_do_are_told(table, tmp_path):
+    rows = [(arch, y) for arch in ARCHS for y in (80.0, 80.5, 81.0)]
+    assert not any("canonical" in note for note in table.labelled(accuracies(tmp_path, rows)).notes)
+    rows = [(arch, y - 30 * (arch == TWINS[1])) for arch, y in rows]
+    (told,) = (note for note in table.labelled(accuracies(tmp_path, rows)).notes if "canonical" in note)
+    assert "differ by more than seeds do in 1 of 1 networks" in told
+
+
 def test_what_is_not_in_the_table_is_left_out_and_told(table, tmp_path):
     unknown = [arch for arch in SPACE.sample(60, 0) if SPACE.canonical(arch) not in KEYS][:2]
     data = table.labelled(accuracies(tmp_path, [(arch, 1.0) for arch in [*ARCHS[:3], *unknown]]))
