@@ -140,7 +140,7 @@ def _labelled(
     if pipeline.table is not None:
         table = IndicatorTable.open(find(pipeline.table), space).only(indicators=names)
         if not own:
-            table = table.only(archs)
+            table.only(archs)  # says which it lacks
         return Labelled.join(table, accuracies, archs=archs, target=pipeline.target), None
     assert pipeline.images is not None
     batch = load_images(pipeline.images).batch(pipeline.batch_size, pipeline.seed)
