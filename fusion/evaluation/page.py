@@ -30,8 +30,6 @@ OPEN = 10
 IN_HEAT_MAP = 30
 # Characters of an equation that is folded.
 LONG = 600
-# Indicators that are named in a line.
-_NAMED = 6
 
 HEADLINE = {
     "srocc": "SROCC, rank correlation",
@@ -116,8 +114,7 @@ def write_report(path: Path, evaluation: Evaluation, *, title: str | None, searc
             f"{', reversed' if methods[name].reversed else ''})"
             for name in singles[:5]
         ),
-        "remarks": [*evaluation.notes, *filter(None, [words.unusable_line(evaluation, _NAMED)])],
-        "named_at_most": _NAMED,
+        "named_at_most": words.NAMED,
         "most": figures.MAX_WEIGHTS,
         "long": LONG,
         "protocol_rows": protocol_rows(evaluation),
