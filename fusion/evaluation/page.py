@@ -165,7 +165,12 @@ def _curve(evaluation: Evaluation) -> Markup | None:
 def _carries(evaluation: Evaluation, singles: list[str]) -> dict[str, Any]:
     """Return the figure of what carries the best model that has weights, else of the best indicators."""
     weights = {
-        name: {feature: of for feature, of in found.items() if any((of.mean, of.low, of.high))}
+        name: {
+            feature: of
+            for feature, of in found.items()
+            # the weight of what does not vary is rounding
+            if any((of.mean, of.low, of.high)) and feature not in evaluation.unusable
+        }
         for name, found in evaluation.weights.items()
     }
     weights = {name: found for name, found in weights.items() if found}
