@@ -20,9 +20,8 @@ import fusion
 from fusion.errors import FusionError
 from fusion.evaluation import drawing, figures, words
 from fusion.evaluation.evaluation import Evaluation, Searched, Transfer
-from fusion.evaluation.metrics import METRICS
 from fusion.evaluation.protocol_table import protocol_rows
-from fusion.evaluation.results import Interval, Method
+from fusion.evaluation.results import Interval, Method, MetricUsed
 from fusion.storage.files import write_atomic
 
 # Single indicators that stand open in tables, and in the heat map; a preset may hold a hundred.
@@ -37,7 +36,6 @@ HEADLINE = {
     "plcc": "PLCC, linear correlation",
     "rmse": "RMSE, error",
 }
-TOP = ("ndcg", "precision_at_10", "regret_at_10")
 
 
 @dataclass(frozen=True)
@@ -45,19 +43,20 @@ class _Numbers:
     """How the numbers of a table are written, which depends on all that stand in it."""
 
     methods: Mapping[str, Method]
+    metrics: Mapping[str, MetricUsed]
 
     def title(self, metric: str) -> str:
         return words.TITLES.get(metric, metric)
 
     def higher(self, metric: str) -> bool:
-        return METRICS[metric].higher_is_better
+        return self.metrics[metric].higher_is_better
 
     def value(self, metric: str, value: float | None) -> str:
         return words.number(value, words.digits(metric, self.methods))
 
     def is_best(self, metric: str, value: float | None) -> bool:
         # what reads the same as the best is marked like it
-        best = words.best_of(metric, self.methods)
+        best = words.best_of(metric, self.methods, higher_is_better=self.higher(metric))
         return best is not None and self.value(metric, value) == self.value(metric, best)
 
 
@@ -101,9 +100,9 @@ def write_report(path: Path, evaluation: Evaluation, *, title: str | None, searc
         "ahead": "" if best is None else _ahead(evaluation.advantage.get(best, Interval(None))),
         "transferred": next((name for name in order if methods[name].kind == "transfer"), None),
         "headline": HEADLINE,
-        "top": TOP,
+        "top": [name for name in evaluation.protocol.metrics if name not in HEADLINE],
         "models": models,
-        "numbers": _Numbers(methods),
+        "numbers": _Numbers(methods, evaluation.protocol.metrics),
         "digits": words.digits("rmse", methods),
         "shown": {name: methods[name] for name in order if name not in hidden},
         "folded": {name: methods[name] for name in order if name in hidden},
@@ -238,7 +237,7 @@ def write_transfer_report(path: Path, transfer: Transfer) -> None:
         groups[name] = {
             "e": evaluation,
             "shown": {method: methods[method] for method in words.by_strength(methods)},
-            "numbers": _Numbers(methods),
+            "numbers": _Numbers(methods, evaluation.protocol.metrics),
             "partly": any(of.defined < 1 for of in methods.values()),
             "link": f"{quote(name)}/report.html",
             "learned_from": words.listed(

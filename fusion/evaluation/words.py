@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from fusion.evaluation.evaluation import Evaluation, Transfer
-from fusion.evaluation.metrics import METRICS
 from fusion.evaluation.results import Extent, Interval, Method
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
@@ -75,13 +74,13 @@ def by_strength(methods: Mapping[str, Method]) -> list[str]:
     return sorted(methods, key=place)
 
 
-def best_of(metric: str, methods: Mapping[str, Method]) -> float | None:
+def best_of(metric: str, methods: Mapping[str, Method], *, higher_is_better: bool) -> float | None:
     """Return the best mean of a metric."""
     means = [of.scores[metric].mean for of in methods.values()]
     given = [mean for mean in means if mean is not None]
     if not given:
         return None
-    return max(given) if METRICS[metric].higher_is_better else min(given)
+    return max(given) if higher_is_better else min(given)
 
 
 def best_model(evaluation: Evaluation) -> str | None:
