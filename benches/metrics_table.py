@@ -23,7 +23,7 @@ def chosen(methods: dict[str, Any], best: int, also: set[str]) -> list[str]:
     """Return the names of the rows."""
 
     def srocc(name: str) -> float:
-        mean = methods[name]["srocc"]["mean"]
+        mean = methods[name]["scores"]["srocc"]["mean"]
         return -2.0 if mean is None else float(mean)
 
     ranked = sorted(methods, key=srocc, reverse=True)
@@ -60,13 +60,15 @@ def main() -> None:
         print("|---|" + "---|" * len(COLUMNS))
         for name in chosen(methods, args.best, set(filter(None, args.also.split(",")))):
             title = f"`{name}`" if methods[name]["kind"] == "indicator" else f"**`{name}`**"
-            cells = "".join(f" {cell(methods[name][of], digits)} |" for of, digits in COLUMNS.items())
+            cells = "".join(
+                f" {cell(methods[name]['scores'][of], digits)} |" for of, digits in COLUMNS.items()
+            )
             print(f"| {title} |{cells}")
         curves = {name: points for name, points in metrics["learning_curve"].items() if points}
         print("\n| trained on |" + "".join(f" KROCC of `{name}` |" for name in curves))
         print("|---|" + "---|" * len(curves))
         for points in zip(*curves.values(), strict=True):
-            cells = "".join(f" {cell(point['krocc'], COLUMNS['krocc'])} |" for point in points)
+            cells = "".join(f" {cell(point['scores']['krocc'], COLUMNS['krocc'])} |" for point in points)
             print(f"| {points[0]['train_size']} |{cells}")
 
 

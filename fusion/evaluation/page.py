@@ -20,9 +20,8 @@ import fusion
 from fusion.errors import FusionError
 from fusion.evaluation import drawing, figures, words
 from fusion.evaluation.evaluation import Evaluation, Searched, Transfer
-from fusion.evaluation.metrics import METRICS
 from fusion.evaluation.protocol_table import protocol_rows
-from fusion.evaluation.results import Interval, Method
+from fusion.evaluation.results import Interval, Method, MetricUsed
 from fusion.storage.files import write_atomic
 
 # Single indicators that stand open in tables, and in the heat map; a preset may hold a hundred.
@@ -30,8 +29,6 @@ OPEN = 10
 IN_HEAT_MAP = 30
 # Characters of an equation that is folded.
 LONG = 600
-# Indicators that are named in a line.
-_NAMED = 6
 
 HEADLINE = {
     "srocc": "SROCC, rank correlation",
@@ -39,7 +36,6 @@ HEADLINE = {
     "plcc": "PLCC, linear correlation",
     "rmse": "RMSE, error",
 }
-TOP = ("ndcg", "precision_at_10", "regret_at_10")
 
 
 @dataclass(frozen=True)
@@ -47,19 +43,20 @@ class _Numbers:
     """How the numbers of a table are written, which depends on all that stand in it."""
 
     methods: Mapping[str, Method]
+    metrics: Mapping[str, MetricUsed]
 
     def title(self, metric: str) -> str:
         return words.TITLES.get(metric, metric)
 
     def higher(self, metric: str) -> bool:
-        return METRICS[metric].higher_is_better
+        return self.metrics[metric].higher_is_better
 
     def value(self, metric: str, value: float | None) -> str:
         return words.number(value, words.digits(metric, self.methods))
 
     def is_best(self, metric: str, value: float | None) -> bool:
         # what reads the same as the best is marked like it
-        best = words.best_of(metric, self.methods)
+        best = words.best_of(metric, self.methods, higher_is_better=self.higher(metric))
         return best is not None and self.value(metric, value) == self.value(metric, best)
 
 
@@ -103,9 +100,9 @@ def write_report(path: Path, evaluation: Evaluation, *, title: str | None, searc
         "ahead": "" if best is None else _ahead(evaluation.advantage.get(best, Interval(None))),
         "transferred": next((name for name in order if methods[name].kind == "transfer"), None),
         "headline": HEADLINE,
-        "top": TOP,
+        "top": [name for name in evaluation.protocol.metrics if name not in HEADLINE],
         "models": models,
-        "numbers": _Numbers(methods),
+        "numbers": _Numbers(methods, evaluation.protocol.metrics),
         "digits": words.digits("rmse", methods),
         "shown": {name: methods[name] for name in order if name not in hidden},
         "folded": {name: methods[name] for name in order if name in hidden},
@@ -116,8 +113,7 @@ def write_report(path: Path, evaluation: Evaluation, *, title: str | None, searc
             f"{', reversed' if methods[name].reversed else ''})"
             for name in singles[:5]
         ),
-        "remarks": [*evaluation.notes, *filter(None, [words.unusable_line(evaluation, _NAMED)])],
-        "named_at_most": _NAMED,
+        "named_at_most": words.NAMED,
         "most": figures.MAX_WEIGHTS,
         "long": LONG,
         "protocol_rows": protocol_rows(evaluation),
@@ -168,7 +164,12 @@ def _curve(evaluation: Evaluation) -> Markup | None:
 def _carries(evaluation: Evaluation, singles: list[str]) -> dict[str, Any]:
     """Return the figure of what carries the best model that has weights, else of the best indicators."""
     weights = {
-        name: {feature: of for feature, of in found.items() if any((of.mean, of.low, of.high))}
+        name: {
+            feature: of
+            for feature, of in found.items()
+            # the weight of what does not vary is rounding
+            if any((of.mean, of.low, of.high)) and feature not in evaluation.unusable
+        }
         for name, found in evaluation.weights.items()
     }
     weights = {name: found for name, found in weights.items() if found}
@@ -236,7 +237,7 @@ def write_transfer_report(path: Path, transfer: Transfer) -> None:
         groups[name] = {
             "e": evaluation,
             "shown": {method: methods[method] for method in words.by_strength(methods)},
-            "numbers": _Numbers(methods),
+            "numbers": _Numbers(methods, evaluation.protocol.metrics),
             "partly": any(of.defined < 1 for of in methods.values()),
             "link": f"{quote(name)}/report.html",
             "learned_from": words.listed(

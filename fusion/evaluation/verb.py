@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import overload
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from fusion.evaluation.judge import DESCRIPTIONS, judge
 from fusion.evaluation.metrics import METRICS, K
 from fusion.evaluation.results import Extent, Judged, MetricUsed, ModelUsed, Protocol
 from fusion.evaluation.settings import Judging, Plan
+from fusion.evaluation.words import silent_line
 from fusion.regression import OnIndicators, fit
 from fusion.regression.spec import ModelSpec
 from fusion.spaces import Space
@@ -25,6 +27,18 @@ DEFAULT_MODELS = ("weighted_sum", "lightgbm")
 
 FEW_TESTED = 30
 """Different networks in a test part, under which intervals mean little."""
+
+
+@overload
+def evaluate(
+    data: Labelled, models: Models = ..., *, settings: Judging | None = ..., progress: bool = ...
+) -> Evaluation: ...
+
+
+@overload
+def evaluate(
+    data: Sequence[Labelled], models: Models = ..., *, settings: Judging | None = ..., progress: bool = ...
+) -> Evaluation | Transfer: ...
 
 
 def evaluate(
@@ -56,6 +70,14 @@ def evaluate(
     ------
     FusionError
         When a model or a setting is not known, or there are too few architectures.
+
+    Examples
+    --------
+    >>> import fusion
+    >>> data = fusion.load(digits).labelled("data/digits-tss/accuracies.parquet")
+    >>> found = fusion.evaluate(data, ["weighted_sum"], progress=False)
+    >>> found.protocol.train_size, found.best_indicator in data.X
+    (14, True)
     """
     settings = settings or Judging()
     specs = named(models)
@@ -98,14 +120,16 @@ def evaluate_one(
     plan, fitted = settings.fit(len(data.y))
     columns = [str(name) for name in data.X.columns]
     made = {name: _maker(spec, columns) for name, spec in specs.items()}
+    equations = _equations(data, specs, columns)
     scores = None if elsewhere is None else elsewhere.loc[list(data.keys)].set_axis(data.X.index)
     judged = judge(
         data.X, data.y, data.twins, made, data.directions, plan, transfer=scores, progress=progress
     )
     unusable = unusable_indicators(data)
+    silent = [silent_line(unusable, len(columns))] if unusable else []
     return Evaluation(
         protocol=_protocol(data, specs, plan, judged, learned_from or {}),
-        notes=(*data.notes, *fitted),
+        notes=(*data.notes, *fitted, *silent),
         warnings=_warnings(data, judged),
         unusable=unusable,
         methods=judged.methods,
@@ -117,7 +141,7 @@ def evaluate_one(
         correlations=judged.correlations,
         weights=judged.weights,
         shown_split=judged.shown_split,
-        equations=_equations(data, specs, columns),
+        equations=equations,
         chosen_elsewhere=chosen_elsewhere,
         predictions=judged.predictions,
     )

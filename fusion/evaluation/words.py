@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from fusion.evaluation.evaluation import Evaluation, Transfer
-from fusion.evaluation.metrics import METRICS
 from fusion.evaluation.results import Extent, Interval, Method
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
@@ -22,7 +21,8 @@ TITLES = {
     "regret_at_10": "regret@10",
 }
 
-_NAMED = 6
+NAMED = 6
+"""Indicators of one kind that are named in a line."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -74,13 +74,13 @@ def by_strength(methods: Mapping[str, Method]) -> list[str]:
     return sorted(methods, key=place)
 
 
-def best_of(metric: str, methods: Mapping[str, Method]) -> float | None:
+def best_of(metric: str, methods: Mapping[str, Method], *, higher_is_better: bool) -> float | None:
     """Return the best mean of a metric."""
     means = [of.scores[metric].mean for of in methods.values()]
     given = [mean for mean in means if mean is not None]
     if not given:
         return None
-    return max(given) if METRICS[metric].higher_is_better else min(given)
+    return max(given) if higher_is_better else min(given)
 
 
 def best_model(evaluation: Evaluation) -> str | None:
@@ -94,20 +94,23 @@ def best_model(evaluation: Evaluation) -> str | None:
     return max(sorted(models), key=srocc) if models else None
 
 
-def unusable_line(evaluation: Evaluation, named: int = _NAMED) -> str:
-    """Return one line about the indicators that say nothing here, by reason; empty without any."""
-    if not evaluation.unusable:
-        return ""
-    reasons = sorted(evaluation.unusable.items(), key=lambda item: (item[1], item[0]))
+def silent_line(unusable: Mapping[str, str], indicators: int) -> str:
+    """Return one line about the indicators that say nothing here, by reason.
+
+    Parameters
+    ----------
+    unusable : mapping of str to str
+        Indicator -> reason; not empty.
+    indicators : int
+        How many there are in all.
+    """
+    reasons = sorted(unusable.items(), key=lambda item: (item[1], item[0]))
     parts = []
     for reason, items in groupby(reasons, key=lambda item: item[1]):
         names = [name for name, _ in items]
-        more = f" and {len(names) - named} more" if len(names) > named else ""
-        parts.append(f"{reason}: {', '.join(names[:named])}{more}")
-    return (
-        f"{len(evaluation.unusable)} of {len(evaluation.protocol.indicators)} indicators say nothing here "
-        f"({'; '.join(parts)})"
-    )
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        parts.append(f"{reason}: {', '.join(names[:NAMED])}{more}")
+    return f"{len(unusable)} of {indicators} indicators say nothing here ({'; '.join(parts)})"
 
 
 def with_interval(of: Interval) -> str:
@@ -130,7 +133,7 @@ def lines(evaluation: Evaluation) -> tuple[str, ...]:
         f"{protocol.splits} splits",
         "SROCC of fusion models: " + listed(_srocc(evaluation, name) for name in protocol.models),
         "SROCC of the best single indicator: " + _srocc(evaluation, evaluation.best_indicator),
-        *_remarks(evaluation.notes, evaluation.warnings, [unusable_line(evaluation)]),
+        *_remarks(evaluation.notes, evaluation.warnings),
     )
 
 
@@ -140,10 +143,7 @@ def transfer_lines(transfer: Transfer) -> tuple[str, ...]:
     for row in transfer.summary:
         cells = [f"{name} {_cell(row.kind, of.method, of.srocc)}" for name, of in row.groups.items()]
         found.append(f"{row.name}: {', '.join(cells)}")
-    silent = [
-        f"{name}: {line}" for name, of in transfer.groups.items() for line in [unusable_line(of)] if line
-    ]
-    return (*found, *_remarks(transfer.notes, transfer.warnings, silent))
+    return (*found, *_remarks(transfer.notes, transfer.warnings))
 
 
 def _cell(kind: str, method: str, srocc: float | None) -> str:
@@ -151,8 +151,5 @@ def _cell(kind: str, method: str, srocc: float | None) -> str:
     return f"{value} ({method})" if kind == "indicator" else value
 
 
-def _remarks(notes: Iterable[str], warnings: Iterable[str], silent: Iterable[str]) -> list[str]:
-    return [
-        *(f"note: {note}" for note in (*notes, *silent) if note),
-        *(f"warning: {warning}" for warning in warnings),
-    ]
+def _remarks(notes: Iterable[str], warnings: Iterable[str]) -> list[str]:
+    return [*(f"note: {note}" for note in notes), *(f"warning: {warning}" for warning in warnings)]

@@ -174,6 +174,8 @@ class WeightedSum(FusionModel):
     def equation(self, digits: int = 4) -> str:
         """Return the learned formula, and in the lines below it what its symbols mean.
 
+        Terms without weight are left out.
+
         Parameters
         ----------
         digits : int
@@ -182,8 +184,13 @@ class WeightedSum(FusionModel):
         check_is_fitted(self)
         kind = COLUMNS[self.transformation]
         name = "accuracy" if self.target == "accuracy" else "score"
-        formula = f"{name} = {self.intercept_:.{digits}g}"
+        # what only rounding keeps from 0 is no weight; raw indicators may be so large that it is one
+        raw = self.transformation == "none"
+        least = 0.0 if raw else 1e-12 * float(np.abs([*self.coef_, self.intercept_]).max())
+        formula = f"{name} = {self.intercept_ if abs(self.intercept_) > least else 0:.{digits}g}"
         for i, (name, weight) in enumerate(self.weights().items()):
+            if abs(weight) <= least:
+                continue
             transformed = kind.symbol and i < self.n_features_in_
             term = f"{kind.symbol}({name})" if transformed else name
             formula += f" {'-' if weight < 0 else '+'} {abs(weight):.{digits}g} {term}"
@@ -191,12 +198,13 @@ class WeightedSum(FusionModel):
         lines = [formula, f"{kind.meaning} {reference}"]
         if self.target == "gaussian":
             lines.append("accuracy: the training accuracy whose rank has that Gaussian score")
-        if len(self.transformer_.flagged_):
-            names = self.transformer_.get_feature_names_out(getattr(self, "feature_names_in_", None))
-            there = [
-                f"{kind.symbol}({names[j]}) = {self.transformer_.fill_[j]:.{digits}g}"
-                for j in self.transformer_.flagged_
-            ]
+        names = self.transformer_.get_feature_names_out(getattr(self, "feature_names_in_", None))
+        there = [
+            f"{kind.symbol}({names[j]}) = {self.transformer_.fill_[j]:.{digits}g}"
+            for j, weight in zip(self.transformer_.flagged_, self.coef_[self.n_features_in_ :], strict=True)
+            if abs(weight) > least
+        ]
+        if there:
             lines.append(f"missing(x): 1 where x is missing, otherwise 0; there {', '.join(there)}")
         return "\n".join(lines)
 

@@ -99,7 +99,7 @@ def script(name, *options):
 def test_metrics_as_a_table(tmp_path):
     def method(kind, srocc):
         found = {"mean": srocc, "low": srocc, "high": srocc}
-        return {"kind": kind, **dict.fromkeys(("plcc", "rmse", "srocc", "krocc"), found)}
+        return {"kind": kind, "scores": dict.fromkeys(("plcc", "rmse", "srocc", "krocc"), found)}
 
     methods = {
         "sum": method("model", 0.9),
@@ -108,7 +108,8 @@ def test_metrics_as_a_table(tmp_path):
         "named": method("indicator", 0.2),
     }
     protocol = {"architectures": 5, "networks": 4, "train_size": 2, "splits": 1}
-    curve = {"sum": [{"train_size": 7, "krocc": {"mean": 0.5, "low": 0.25, "high": 0.75}}]}
+    krocc = {"mean": 0.5, "low": 0.25, "high": 0.75}
+    curve = {"sum": [{"train_size": 7, "scores": {"krocc": krocc}}]}
     metrics = {"protocol": protocol, "methods": methods, "learning_curve": curve}
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     printed = script("metrics_table.py", tmp_path, "--best", "1", "--also", "named")

@@ -25,7 +25,7 @@ def table_of(folder, values, space, reasons=None):
     store.note(indicator_versions=dict.fromkeys(values.columns, 1))
     rows = values.rename_axis(index="key").reset_index().melt("key", var_name="indicator")
     rows = rows.assign(repeat=0, seconds=0.1)
-    status = rows["indicator"].map(reasons or {}).fillna("undefined")
+    status = rows["indicator"].map(lambda name: (reasons or {}).get(name, "undefined"))
     rows["status"] = status.where(rows["value"].isna(), "ok")
     store.add(rows[[*KEYS, "value", "status", "seconds"]])
     return IndicatorTable.open(folder)

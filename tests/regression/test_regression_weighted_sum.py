@@ -184,3 +184,12 @@ def test_gaussian_target_reproduces_training_accuracies_of_a_perfect_indicator()
     y = np.array([10.0, 70.0, 80.0, 90.0, 91.0, 91.5])
     model = WeightedSum("quantile", penalty="none").fit(np.arange(6.0)[:, None], y)
     assert np.allclose(model.predict(np.arange(6.0)[:, None]), y)
+
+
+def test_terms_without_weight_are_not_in_the_equation():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=30), "flat": 1.0, "empty": np.nan})
+    equation = WeightedSum().fit(table, table["a"] + rng.normal(size=30)).equation()
+    assert "q(a)" in equation
+    assert "flat" not in equation
+    assert "empty" not in equation
