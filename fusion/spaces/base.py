@@ -223,9 +223,10 @@ def restore_space(meta: Mapping[str, Any], named: Space | str | None = None, who
             raise FusionError(_CHANGED.format(space=named, whose=whose))
         named = make_space(named, settings)
     elif named is None and ":" in address:
+        shown = " ".join(address.split())  # one line, whatever the metadata say
         raise FusionError(
-            f"{whose}: is of the space {address}, which is not part of Fusion; name its class: "
-            f"--space {address} (in Python: space=)"
+            f"{whose}: is of the space {shown}, which is not part of Fusion; name its class: "
+            f"--space {shown} (in Python: space=)"
         )
     elif not isinstance(named, Space):
         named = make_space(address if named is None else named, settings)
@@ -267,4 +268,4 @@ def make_space(name: str, settings: dict[str, Any] | None = None) -> Space:
     except FusionError:
         raise
     except (TypeError, ValueError) as error:
-        raise FusionError(f"space {name!r}: {error}") from None
+        raise FusionError(f"space {name!r}: {' '.join(str(error).split())}") from None
