@@ -47,7 +47,7 @@ def test_saved_and_loaded_it_predicts_the_same_to_the_last_bit(name, data, tmp_p
     predictor = fit(data, ModelSpec(name, params=SMALL.get(name, {})))
     predictor.save(tmp_path)
     assert Predictor.load(tmp_path).predict(data.table).equals(predictor.predict(data.table))
-    assert set(MODELS[name].estimator.files) == {file.name for file in tmp_path.iterdir()} - {
+    assert set(MODELS[name].files) == {file.name for file in tmp_path.iterdir()} - {
         "model.json",
         "card.md",
     }
@@ -85,7 +85,7 @@ class TestPool:
     def seen(self, name, monkeypatch):
         """Of each fit: rows of X, rows of the pool that it got, None without one."""
         found = []
-        estimator = MODELS[name].estimator
+        estimator = MODELS[name]
         original = estimator.fit
 
         def watched(self, X, y, pool=None):
