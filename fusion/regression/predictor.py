@@ -27,7 +27,7 @@ from fusion.tables import IndicatorTable
 from fusion.work import Work
 
 # An architecture is told to lie outside when more than this share of its indicators does.
-_OUTSIDE = 0.1
+_OUTSIDE = 0.25
 # Ranks have the mean 0; a mean of predicted ranks beyond this is told.
 _OFF_CENTRE = 0.5
 
@@ -296,7 +296,7 @@ class Predictor:
         if count := int((self._outside(values) > _OUTSIDE).sum()):
             lines.append(
                 f"{where}: {count} of {len(values)} architectures lie outside what was learned (more than a "
-                "tenth of their indicators is beyond the range of the training architectures)"
+                "quarter of their indicators lies beyond the range of the training architectures)"
             )
         if self.by_group and predicted is not None and abs(mean := float(predicted.mean())) > _OFF_CENTRE:
             lines.append(

@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import json
 import math
-import typing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -140,11 +139,11 @@ def read_model(folder: Path) -> tuple[Document, FusionModel]:
         _check_values(content)
         learned = _Learned.model_validate({name: content.pop(name, None) for name in ("files", "state")})
         about = Document.model_validate(content)
-        model = _unfitted(about)
+        model = _unfitted(file, about)
         if (named := sorted(learned.files)) != sorted(model.files):
             raise ValueError(f"a {about.model} has the files {sorted(model.files)}, not {named}")
         files = {name: _read_file(folder, name, learned.files[name]) for name in model.files}
-        model.restore(ModelState(learned.state, files))
+        _restore(file, model, ModelState(learned.state, files))
         if model.n_features_in_ != len(about.features):
             raise ValueError(f"{len(about.features)} features for {model.n_features_in_} columns")
     except FusionError:
@@ -168,9 +167,8 @@ def _content(folder: Path) -> dict[str, Any]:
     if "format" not in content:
         raise FusionError(f"{folder / MODEL_FILE}: not a saved model (no format version); {_FIT}")
     if (found := content.pop("format")) != FORMAT:
-        raise FusionError(
-            f"{folder}: has model format {str(found)[:20]!r}, this version reads {FORMAT}; {_FIT}"
-        )
+        shown = found if isinstance(found, int) else "unknown"
+        raise FusionError(f"{folder}: has model format {shown}, this version reads {FORMAT}; {_FIT}")
     return content
 
 
@@ -193,21 +191,38 @@ def _check_values(content: Any) -> None:
         level = following
 
 
-def _unfitted(about: Document) -> FusionModel:
+def _restore(file: Path, model: FusionModel, state: ModelState) -> None:
+    try:
+        model.restore(state)
+    except FusionError as error:  # says what, not where
+        raise FusionError(f"{file}: {error}") from None
+
+
+def _unfitted(file: Path, about: Document) -> FusionModel:
     """Return the model before it learned; raises ValueError for a setting of another type than it has."""
-    estimator = MODELS[about.model]
-    known = inspect.signature(estimator).parameters
-    hints = typing.get_type_hints(estimator.__init__)
+    try:
+        model = about.spec.estimator()
+    except FusionError as error:
+        raise FusionError(f"{file}: {error}") from None
+    known = inspect.signature(type(model)).parameters
     for name, value in about.params.items():
-        if name not in known:
-            continue  # told by the specification, with those that there are
-        hint = hints.get(name, type(known[name].default))
-        kinds = {kind for kind in (typing.get_args(hint) or (hint,)) if kind in _SIMPLE}
-        if float in kinds:
-            kinds.add(int)
-        if type(value) not in kinds:
+        if type(value).__name__ not in _kinds(known[name]):
             raise ValueError(f"setting {name} is {str(value)[:50]!r}")
-    return about.spec.estimator()
+    return model
+
+
+def _kinds(setting: inspect.Parameter) -> set[str]:
+    """Return the names of the simple types that a setting may have: as annotated, else as its default."""
+    simple = {kind.__name__ for kind in _SIMPLE}
+    if setting.annotation is not setting.empty:
+        annotation = setting.annotation
+        text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+        kinds = {{"None": "NoneType"}.get(part, part) for part in text.split(" | ")}
+    elif setting.default in (None, setting.empty):
+        kinds = simple
+    else:
+        kinds = {type(setting.default).__name__}
+    return kinds & simple | ({"int"} if "float" in kinds else set())
 
 
 def _read_file(folder: Path, name: str, digest: str) -> str:

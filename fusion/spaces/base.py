@@ -222,10 +222,11 @@ def restore_space(meta: Mapping[str, Any], named: Space | str | None = None, who
         if code is not None and (own is None or own.values != code):
             raise FusionError(_CHANGED.format(space=named, whose=whose))
         named = make_space(named, settings)
-    elif named is None and ":" in address:
+    elif named is None and _names_code(address):
+        shown = " ".join(address.split())  # one line, whatever the metadata say
         raise FusionError(
-            f"{whose}: is of the space {address}, which is not part of Fusion; name its class: "
-            f"--space {address} (in Python: space=)"
+            f"{whose}: is of the space {shown}, which is not part of Fusion; name its class: "
+            f"--space {shown} (in Python: space=)"
         )
     elif not isinstance(named, Space):
         named = make_space(address if named is None else named, settings)
@@ -244,6 +245,11 @@ _CHANGED = (
 )
 
 
+def _names_code(name: str) -> bool:
+    """Return whether this is meant as a class of one's own, not as a registered name."""
+    return ":" in name or name.endswith(".py")
+
+
 def make_space(name: str, settings: dict[str, Any] | None = None) -> Space:
     """Return a space with the given settings.
 
@@ -259,7 +265,7 @@ def make_space(name: str, settings: dict[str, Any] | None = None) -> Space:
     FusionError
         For an unknown name, something that is no space, or a setting that the space does not have.
     """
-    cls = load_object(name) if ":" in name or name.endswith(".py") else SPACES[name]
+    cls = load_object(name) if _names_code(name) else SPACES[name]
     if not (isinstance(cls, type) and issubclass(cls, Space)):
         raise FusionError(f"space {name!r}: expected a class derived from fusion.spaces.Space, got {cls!r}")
     try:
@@ -267,4 +273,4 @@ def make_space(name: str, settings: dict[str, Any] | None = None) -> Space:
     except FusionError:
         raise
     except (TypeError, ValueError) as error:
-        raise FusionError(f"space {name!r}: {error}") from None
+        raise FusionError(f"space {name!r}: {' '.join(str(error).split())}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -200,9 +201,8 @@ def read_meta(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise FusionError(f"{path}: no table here ({file.name} is missing)") from None
     if meta.get("format") != FORMAT:
-        raise FusionError(
-            f"{path}: table format {meta.get('format')!r}, this version reads {FORMAT}; extract it again"
-        )
+        found = reprlib.repr(meta.get("format"))
+        raise FusionError(f"{path}: table format {found}, this version reads {FORMAT}; extract it again")
     return meta
 
 

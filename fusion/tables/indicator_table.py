@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -262,4 +263,4 @@ def check_metadata(store: PartStore) -> None:
     for name, kind in wanted.items():
         value = meta.get(name, {} if name == "indicator_versions" else None)
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise FusionError(f"{path / 'meta.json'}: {name} is {value!r}; restore it")
+            raise FusionError(f"{path / 'meta.json'}: {name} is {reprlib.repr(value)}; restore it")

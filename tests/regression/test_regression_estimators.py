@@ -7,8 +7,6 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
-from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
 
 from fusion.errors import FusionError
@@ -22,8 +20,7 @@ SMALL = {"lightgbm": {"n_estimators": 40}}
     "estimator",
     [
         *(IndicatorTransform(kind) for kind in KINDS),
-        *(WeightedSum(kind) for kind in KINDS),
-        *(make_model(name, **SMALL.get(name, {})) for name in MODELS if name != "weighted_sum"),
+        *(WeightedSum(kind) for kind in KINDS[1:]),  # of the registered ones, see test_contract.py
     ],
     ids=repr,
 )
@@ -104,12 +101,6 @@ class TestEveryModel:
         )
         assert list(model.weights()) == expected
         assert list(model.weights().values()) == list(getattr(model, "coef_", []))
-
-    def test_clone_and_cross_validation(self, name, table):
-        y = np.random.default_rng(0).normal(70, 5, 60)
-        scores = cross_val_score(clone(self.model(name)), table, y, cv=3, scoring="neg_mean_squared_error")
-        assert np.isfinite(scores).all()
-        assert MODELS[name].name == name
 
 
 def test_make_model_explains_what_is_unknown():

@@ -1,9 +1,9 @@
-import dataclasses
+"""Predictors on disk: what was saved is what is loaded, and what is damaged is told."""
+
 import json
 import pickle
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,142 +11,164 @@ from sklearn.exceptions import NotFittedError
 
 from fusion.errors import FusionError
 from fusion.regression import (
-    FORMAT,
     MODELS,
     FusionModel,
+    ModelSpec,
     ModelState,
+    OnIndicators,
+    Predictor,
     WeightedSum,
-    load_model,
+    fit,
     make_model,
-    save_model,
 )
+from fusion.regression.saving import FORMAT, document, read_model, write_model
+from fusion.spaces import make_space
+from tests.regression.small import NAMES, accuracies_of, distinct, labelled, table_of, values_of
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 VARIANTS = [
     *(("weighted_sum", {"transformation": kind}) for kind in ("quantile", "signed_log", "standard", "none")),
+    ("weighted_sum", {"target": "accuracy", "penalty": "none"}),
+    ("fi", {}),
     ("lightgbm", {"n_estimators": 15, "n_members": 2}),
+    ("lightgbm", {"n_estimators": 3, "n_members": 1, "target": "accuracy", "random_state": None}),
 ]
-NAMES = ["cj", "os", "nlr", "cnntk"]
 
 
-def wide_table(seed, rows):
+def wild(seed, rows):
+    """Return values 60 orders of magnitude apart, some missing."""
     rng = np.random.default_rng(seed)
-    values = rng.normal(size=(rows, 4)) * 10.0 ** rng.integers(-30, 31, (rows, 4))
+    values, quality = values_of(distinct(rows), seed)
+    values = values * 10.0 ** rng.integers(-30, 31, values.shape)
     values[rng.random(values.shape) < 0.1] = np.nan
-    values[rng.random(values.shape) < 0.03] = np.inf
-    return pd.DataFrame(values, columns=NAMES, index=[f"arch{i}" for i in range(rows)])
+    return values, quality
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A LightGBM model on disk."""
+    folder = tmp_path_factory.mktemp("original")
+    fit(labelled(folder / "t"), ModelSpec("lightgbm", params={"n_estimators": 5, "n_members": 2})).save(
+        folder / "m"
+    )
+    return folder / "m"
 
 
 @pytest.fixture
-def saved(tmp_path):
-    """A LightGBM model on disk."""
-    table = wide_table(0, 30)
-    model = make_model("lightgbm", n_estimators=5, n_members=2).fit(table, np.arange(30.0))
-    save_model(tmp_path / "m", model, features=NAMES, metadata={"split": 3})
+def saved(original, tmp_path):
+    """A copy of it, to be damaged."""
+    (tmp_path / "m").mkdir()
+    for file in original.iterdir():
+        (tmp_path / "m" / file.name).write_bytes(file.read_bytes())
     return tmp_path / "m"
 
 
 @pytest.mark.parametrize(("name", "params"), VARIANTS)
-@settings(deadline=None, max_examples=8)
-@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(8, 60), with_pool=st.booleans())
-def test_loaded_predictions_are_equal_to_the_last_bit(tmp_path_factory, name, params, seed, rows, with_pool):
-    table = wide_table(seed, 80)
-    y = np.random.default_rng(seed).normal(80, 7, rows)
-    model = make_model(name, **params).fit(table[:rows], y, pool=table if with_pool else None)
-    folder = tmp_path_factory.mktemp("model") / "deep" / "er"
-    save_model(folder, model, features=NAMES, metadata={})
-    loaded = load_model(folder)
-    assert np.array_equal(loaded.predict(table), model.predict(table))
-    assert loaded.model.reference_ == ("pool" if with_pool else "training")
+@settings(deadline=None, max_examples=4)
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(12, 60))
+def test_loaded_predictions_are_equal_to_the_last_bit(tmp_path_factory, name, params, seed, rows):
+    folder = tmp_path_factory.mktemp("model")
+    values, quality = wild(seed, 80)
+    table = table_of(folder / "t", values)
+    predictor = fit(table.labelled(accuracies_of(80 + 7 * quality[:rows])), ModelSpec(name, None, params))
+    predictor.save(folder / "deep" / "er")
+    loaded = Predictor.load(folder / "deep" / "er")
+    assert loaded.predict(table).equals(predictor.predict(table))
+    assert loaded.outside(table).equals(predictor.outside(table))
     # what was loaded can be saved again, and is the same files
-    save_model(folder / "again", loaded.model, features=NAMES, metadata={})
-    for file in ("model.json", *(["model.txt"] if name == "lightgbm" else [])):
-        assert (folder / "again" / file).read_bytes() == (folder / file).read_bytes()
+    loaded.save(folder / "again")
+    for file in ("model.json", "card.md", *(["model.txt"] if name == "lightgbm" else [])):
+        assert (folder / "again" / file).read_bytes() == (folder / "deep" / "er" / file).read_bytes()
 
 
 def test_everything_around_the_model_is_kept(tmp_path):
-    table = wide_table(1, 20)
-    model = WeightedSum("standard").fit(table, np.arange(20.0))
-    metadata = {"protocol": {"train": 20, "ids": [1, 2]}, "note": "naïve", "none": None}
-    save_model(tmp_path, model, features=NAMES, metadata=metadata)
-    loaded = load_model(tmp_path)
-    assert (loaded.name, loaded.features, loaded.metadata) == ("weighted_sum", NAMES, metadata)
-    assert loaded.model.get_params() == model.get_params()
-    assert loaded.model.equation() == model.equation()
-    assert list(loaded.model.feature_names_in_) == NAMES
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.json"]
-    assert json.loads((tmp_path / "model.json").read_text())["format"] == FORMAT == 1
+    predictor = fit(labelled(tmp_path / "t", measured=15), ModelSpec("weighted_sum", "fi,params"))
+    predictor.save(tmp_path / "m")
+    loaded = Predictor.load(tmp_path / "m")
+    for name in ("spec", "features", "target", "lower_is_better", "sources", "notes", "by_group"):
+        assert getattr(loaded, name) == getattr(predictor, name)
+    assert loaded.space.identity == predictor.space.identity
+    assert loaded.ranges.equals(predictor.ranges)
+    assert loaded.equation() == predictor.equation()
+    assert loaded.card() == predictor.card() == (tmp_path / "m" / "card.md").read_text()
+    assert list(loaded.fitted.feature_names_in_) == ["cj", "os", "nlr", "cnntk", "params"]
+    assert loaded.notes
+    assert sorted(file.name for file in (tmp_path / "m").iterdir()) == ["card.md", "model.json"]
+    assert json.loads((tmp_path / "m" / "model.json").read_text())["format"] == FORMAT == 2
 
 
-def test_columns_are_chosen_by_name(saved):
-    table = wide_table(2, 9)
-    model = load_model(saved)
-    expected = model.predict(table)
-    shuffled = table[["nlr", "cnntk", "os", "cj"]].assign(extra="text")
-    assert np.array_equal(model.predict(shuffled), expected)
-    with pytest.raises(FusionError, match="lacks indicators that the model reads: cj, cnntk; extract"):
-        model.predict(table[["os", "nlr"]])
-    with pytest.raises(FusionError, match="columns of one name: os;"):
-        model.predict(pd.concat([table, table[["os"]]], axis=1))
+@pytest.mark.parametrize("name", ["weighted_sum", "lightgbm"])
+def test_a_model_of_several_tables(tmp_path, name):
+    datas = [labelled(tmp_path / "a"), labelled(tmp_path / "b", n=50, draw=1)]
+    predictor = fit(datas, name)
+    predictor.save(tmp_path / "m")
+    loaded = Predictor.load(tmp_path / "m")
+    assert loaded.by_group
+    assert loaded.space is None
+    assert loaded.predict(datas[1].table).equals(predictor.predict(datas[1].table))
+    assert loaded.sources == predictor.sources
 
 
-def test_a_model_fitted_on_an_array_reads_a_table(tmp_path, recwarn):
-    table = wide_table(3, 20)
-    model = WeightedSum().fit(table.to_numpy(), np.arange(20.0))
-    save_model(tmp_path, model, features=NAMES, metadata={})
-    assert np.array_equal(load_model(tmp_path).predict(table), model.predict(table.to_numpy()))
-    assert not recwarn.list
+def test_an_empty_indicator_has_no_range(tmp_path):
+    values, quality = values_of(distinct(40))
+    table = table_of(tmp_path / "t", values.assign(cj=np.nan))
+    predictor = fit(table.labelled(accuracies_of(quality)), "weighted_sum")
+    predictor.save(tmp_path / "m")
+    assert np.isnan(Predictor.load(tmp_path / "m").ranges.loc["cj", "low"])
+    assert Predictor.load(tmp_path / "m").remarks(table) == []
 
 
 def test_settings_chosen_as_numpy_numbers_can_be_saved(tmp_path):
-    model = make_model("lightgbm", n_estimators=np.int64(3), learning_rate=np.float64(0.3), n_members=1)
-    model.fit(wide_table(0, 20), np.arange(20.0))
-    save_model(tmp_path, model, features=NAMES, metadata={})
-    assert load_model(tmp_path).model.n_estimators == 3
+    params = {"n_estimators": np.int64(3), "learning_rate": np.float64(0.3), "n_members": 1}
+    fit(labelled(tmp_path / "t"), ModelSpec("lightgbm", params=params)).save(tmp_path / "m")
+    assert Predictor.load(tmp_path / "m").fitted.n_estimators == 3
 
 
 class TestRefusedToSave:
-    def fitted(self):
-        return WeightedSum().fit(wide_table(0, 20), np.arange(20.0))
+    @pytest.fixture
+    def predictor(self, tmp_path):
+        return fit(labelled(tmp_path / "t"), "weighted_sum")
 
-    @pytest.mark.parametrize("features", [NAMES[:3], NAMES[::-1], [*NAMES, "x"]])
-    def test_features_of_another_table(self, tmp_path, features):
-        with pytest.raises(FusionError, match="was fitted on 4 indicators"):
-            save_model(tmp_path, self.fitted(), features=features, metadata={})
-
-    @pytest.mark.parametrize("metadata", [{"tau": float("nan")}, {"when": object()}])
-    def test_metadata_that_is_no_json(self, tmp_path, metadata):
-        with pytest.raises(FusionError, match="use JSON values"):
-            save_model(tmp_path, self.fitted(), features=NAMES, metadata=metadata)
-        assert not list(tmp_path.iterdir())
+    def about(self, predictor, **changes):
+        return document(**{**predictor._document().model_dump(), **changes})
 
     def test_random_state_object(self, tmp_path):
-        model = make_model("lightgbm", random_state=np.random.RandomState(0), n_estimators=2)
-        model.fit(wide_table(0, 20), np.arange(20.0))
-        with pytest.raises(FusionError, match="RandomState"):
-            save_model(tmp_path, model, features=NAMES, metadata={})
+        spec = ModelSpec("lightgbm", params={"random_state": np.random.RandomState(0), "n_estimators": 2})
+        with pytest.raises(FusionError, match=r"cannot be saved \(params.random_state.*use JSON values"):
+            fit(labelled(tmp_path / "t"), spec).save(tmp_path / "m")
 
-    def test_unfitted(self, tmp_path):
+    def test_text_of_two_lines(self, predictor):
+        with pytest.raises(FusionError, match="cannot be saved"):
+            self.about(predictor, target="one\ntwo")
+
+    def test_unfitted(self, tmp_path, predictor):
         with pytest.raises(NotFittedError):
-            save_model(tmp_path, WeightedSum(), features=NAMES, metadata={})
+            write_model(tmp_path, self.about(predictor), WeightedSum())
 
-    def test_unregistered_class(self, tmp_path):
+    def test_features_of_another_table(self, tmp_path, predictor):
+        fewer = {"features": NAMES[:2], "low": [0.0, 0.0], "high": [1.0, 1.0]}
+        with pytest.raises(FusionError, match="was fitted on 6 indicators, not on 2"):
+            write_model(tmp_path, self.about(predictor, **fewer), predictor.fitted)
+
+    def test_unregistered_class(self, tmp_path, predictor):
         class Other(WeightedSum):
             pass
 
-        model = Other().fit(wide_table(0, 20), np.arange(20.0))
+        model = Other().fit(values_of(distinct(9))[0], np.arange(9.0))
         with pytest.raises(FusionError, match="Other cannot be saved: register it"):
-            save_model(tmp_path, model, features=NAMES, metadata={})
+            write_model(tmp_path, self.about(predictor), model)
 
-    def test_directory_that_is_a_file(self, tmp_path):
+    def test_directory_that_is_a_file(self, tmp_path, predictor):
         (tmp_path / "file").write_text("")
         with pytest.raises(FusionError, match="cannot be made"):
-            save_model(tmp_path / "file", self.fitted(), features=NAMES, metadata={})
+            predictor.save(tmp_path / "file")
 
 
 class TestRefusedToLoad:
-    def refused(self, directory, words):
+    def refused(self, directory, words, **options):
         with pytest.raises(FusionError, match=words) as caught:
-            load_model(directory)
+            Predictor.load(directory, **options)
         assert "\n" not in str(caught.value)
         assert str(directory) in str(caught.value)
 
@@ -155,7 +177,7 @@ class TestRefusedToLoad:
         (saved / "model.json").write_text(json.dumps({**content, **changes}))
 
     def test_missing_directory(self, tmp_path):
-        self.refused(tmp_path / "nowhere", "no such directory")
+        self.refused(tmp_path / "nowhere", "no model here .model.json is missing")
 
     def test_missing_json(self, saved):
         (saved / "model.json").unlink()
@@ -171,14 +193,18 @@ class TestRefusedToLoad:
         (saved / "model.json").write_bytes(pickle.dumps({"format": 1}))
         self.refused(saved, "truncated or no JSON")
 
-    @pytest.mark.parametrize("text", ["[1, 2]", "{}", "null"])
-    def test_json_of_something_else(self, saved, text):
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [("[1, 2]", "no JSON object"), ("{}", "not a saved model"), ("null", "no JSON object")],
+    )
+    def test_json_of_something_else(self, saved, text, words):
         (saved / "model.json").write_text(text)
-        self.refused(saved, "not a saved model")
+        self.refused(saved, words)
 
-    def test_another_format_version(self, saved):
-        self.change(saved, format=2)
-        self.refused(saved, "has model format 2, this version reads 1; fit it again")
+    @pytest.mark.parametrize("version", [1, 3, "2", None, [2]])
+    def test_another_format_version(self, saved, version):
+        self.change(saved, format=version)
+        self.refused(saved, "has model format .*, this version reads 2; fit the model again")
 
     def test_unknown_model(self, saved):
         self.change(saved, model="lightgbn")
@@ -188,18 +214,20 @@ class TestRefusedToLoad:
         self.change(saved, params={"depth": 3})
         self.refused(saved, "no setting 'depth'")
 
-    @pytest.mark.parametrize("key", ["model", "params", "features", "state", "files", "metadata"])
+    @pytest.mark.parametrize(
+        "key",
+        ["model", "params", "features", "state", "files", "sources", "target", "low", "lower_is_better"],
+    )
     def test_part_left_out_or_of_another_type(self, saved, key):
         content = json.loads((saved / "model.json").read_text())
         (saved / "model.json").write_text(json.dumps({k: v for k, v in content.items() if k != key}))
-        self.refused(saved, f"damaged .*{key}.* is missing")
-        if key != "metadata":
-            self.change(saved, **{key: 3})
-            self.refused(saved, "damaged|unknown")
+        self.refused(saved, f"damaged .*{key}")
+        self.change(saved, **{key: 3})
+        self.refused(saved, f"damaged .*{key}")
 
     def test_fewer_features_than_columns(self, saved):
-        self.change(saved, features=NAMES[:2])
-        self.refused(saved, "2 features for 4 columns")
+        self.change(saved, features=NAMES[:2], low=[0, 0], high=[1, 1])
+        self.refused(saved, "2 features for 6 columns")
 
     def test_missing_text(self, saved):
         (saved / "model.txt").unlink()
@@ -211,10 +239,20 @@ class TestRefusedToLoad:
         (saved / "model.txt").write_bytes(data[: int(len(data) * share)])
         self.refused(saved, "model.txt: truncated or changed")
 
+    def test_another_space_than_named(self, saved):
+        self.refused(
+            saved, "space_settings is .*, not", space=make_space("nats-tss", {"channels": 8, "cells": 1})
+        )
+        self.refused(saved, "space is 'nats-tss', not 'nats-sss'", space=make_space("nats-sss"))
+
 
 def test_a_new_model_needs_only_its_methods_and_a_registration(tmp_path, monkeypatch):
     class Mean(FusionModel):
+        name = "mean"
+        summary = "the mean"
+        source = "none"
         uses_pool = False
+        files = ("mean.txt",)
 
         def fit(self, X, y, pool=None):
             self._check_training(X, y, rows=1)
@@ -232,8 +270,11 @@ def test_a_new_model_needs_only_its_methods_and_a_registration(tmp_path, monkeyp
             self.n_features_in_ = state.values["columns"]
 
     monkeypatch.setitem(MODELS._items, "mean", Mean)
-    table = wide_table(0, 20)
-    save_model(tmp_path, Mean().fit(table, np.arange(20.0)), features=NAMES, metadata={})
-    loaded = load_model(tmp_path)
-    assert (loaded.predict(table) == 9.5).all()
-    assert dataclasses.is_dataclass(loaded)
+    data = labelled(tmp_path / "t")
+    fit(data, "mean").save(tmp_path / "m")
+    loaded = Predictor.load(tmp_path / "m")
+    assert (loaded.predict(data.table) == data.y.mean()).all()
+    assert loaded.equation() is None
+    assert isinstance(loaded.model, OnIndicators)
+    assert isinstance(read_model(tmp_path / "m")[1], Mean)
+    assert make_model("mean").indicators is None

@@ -1,0 +1,37 @@
+"""The page "Fusion models": its Python runs."""
+
+import re
+
+import numpy as np
+import pytest
+
+from fusion.extraction import extract
+from fusion.images import load_images
+from fusion.regression import Predictor
+from fusion.work import Work
+from tests.integration.pages import Page
+from tests.regression.small import SPACE, distinct
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_python_of_the_page(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    archs = distinct(24)
+    batch = load_images("noise:1x8x8").batch(8, 0)
+    extract(
+        SPACE, archs, "params,flops,depth", images=batch, out="table", work=Work(workers=1, progress=False)
+    )
+    (tmp_path / "accuracies.csv").write_text(
+        "arch,accuracy\n" + "".join(f"{arch},{60 + i}\n" for i, arch in enumerate(archs))
+    )
+    names = {}
+    blocks = re.findall(r"```python\n(.*?)```", Page("models.md").text, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(block, names)
+    printed = capsys.readouterr().out
+    assert "score = " in printed
+    assert "24 architectures, 24 different networks" in printed
+    assert np.array_equal(
+        Predictor.load("model").predict(names["table"]), names["predictor"].predict(names["table"])
+    )

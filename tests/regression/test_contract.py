@@ -1,0 +1,142 @@
+"""What holds for every registered model, from a package too."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.feature_selection import VarianceThreshold
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import Pipeline
+from sklearn.utils.estimator_checks import check_estimator
+
+from fusion.regression import MODELS, ModelSpec, Predictor, fit, make_model
+from fusion.regression.base import pool_values
+from fusion.tables import Pool
+from tests.regression.small import NAMES, labelled
+
+SMALL = {"lightgbm": {"n_estimators": 20, "n_members": 2}}
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.parametrize("name", list(MODELS)),
+]
+
+
+def small(name):
+    return make_model(name, **SMALL.get(name, {}))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """As many networks in the table as have an accuracy: what slices X would slice a frame of them."""
+    return labelled(tmp_path_factory.mktemp("contract") / "t", n=36, measured=36)
+
+
+def test_scikit_learns_own_checks(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = check_estimator(small(name), on_skip=None)
+    # none is exempt; the array-API check is left out by scikit-learn unless an environment variable is set
+    assert {r["check_name"] for r in results if r["status"] != "passed"} <= {"check_array_api_input"}
+    assert len(results) > 40
+
+
+def test_saved_and_loaded_it_predicts_the_same_to_the_last_bit(name, data, tmp_path):
+    predictor = fit(data, ModelSpec(name, params=SMALL.get(name, {})))
+    predictor.save(tmp_path)
+    assert Predictor.load(tmp_path).predict(data.table).equals(predictor.predict(data.table))
+    assert set(MODELS[name].files) == {file.name for file in tmp_path.iterdir()} - {
+        "model.json",
+        "card.md",
+    }
+
+
+def test_a_prediction_does_not_depend_on_its_neighbours(name, data):
+    model = small(name).fit(data.X, data.y, pool=data.pool)
+    whole = model.predict(data.X)
+    assert np.array_equal(whole, [model.predict(data.X.iloc[[i]])[0] for i in range(len(data.X))])
+    order = np.random.default_rng(0).permutation(len(data.X))
+    assert np.array_equal(model.predict(data.X.iloc[order]), whole[order])
+
+
+def test_indicators_in_another_order_are_the_same_indicators(name, data):
+    spec = ModelSpec(name, params=SMALL.get(name, {}))
+    model = spec.make(NAMES).fit(data.X, data.y, pool=data.pool)
+    shuffled = data.X[NAMES[::-1]].assign(extra=0.0)
+    assert np.array_equal(model.predict(shuffled), model.predict(data.X))
+    other = spec.make(NAMES).fit(shuffled, data.y, pool=Pool(data.pool.table[NAMES[::-1]]))
+    assert np.array_equal(other.predict(data.X), model.predict(data.X))
+
+
+def test_fitting_again_is_fitting_anew(name, data):
+    model = small(name)
+    first = model.fit(data.X, data.y, pool=data.pool).predict(data.X)
+    model.fit(data.X[:20], data.y[:20])
+    assert np.array_equal(model.fit(data.X, data.y, pool=data.pool).predict(data.X), first)
+    assert np.array_equal(clone(model).fit(data.X, data.y, pool=data.pool).predict(data.X), first)
+
+
+class TestPool:
+    """A pool reaches each fit of a split whole, though it has as many rows as X."""
+
+    @pytest.fixture
+    def seen(self, name, monkeypatch):
+        """Of each fit: rows of X, rows of the pool that it got, None without one."""
+        found = []
+        estimator = MODELS[name]
+        original = estimator.fit
+
+        def watched(self, X, y, pool=None):
+            original(self, X, y, pool=pool)
+            size = None if pool is None else len(pool_values(pool))
+            found.append((len(X), size))
+            if hasattr(self, "transformer_"):
+                assert self.transformer_.n_reference_ == (size or len(X))
+            return self
+
+        monkeypatch.setattr(estimator, "fit", watched)
+        return found
+
+    def test_cross_val_score(self, name, data, seen):
+        scores = cross_val_score(
+            small(name), data.X, data.y, cv=3, params={"pool": data.pool}, error_score="raise"
+        )
+        assert np.isfinite(scores).all()
+        assert seen == [(24, 36)] * 3
+
+    def test_a_frame_would_be_sliced(self, name, data, seen):
+        cross_val_score(small(name), data.X, data.y, cv=3, params={"pool": data.pool.table})
+        assert seen == [(24, 24)] * 3  # why there is Pool
+
+    def test_grid_search(self, name, data, seen):
+        options = {"weighted_sum": {"penalty": ["loo", "none"]}, "lightgbm": {"num_leaves": [3, 4]}}
+        search = GridSearchCV(small(name), options.get(name, {}), cv=3, error_score="raise")
+        search.fit(data.X, data.y, pool=data.pool)
+        assert [rows for rows, _ in seen] == [24] * (len(seen) - 1) + [36]
+        assert {size for _, size in seen} == {36}
+        assert np.isfinite(search.predict(data.X)).all()
+
+    def test_pipeline(self, name, data, seen):
+        steps = Pipeline(
+            [("choose", VarianceThreshold().set_output(transform="pandas")), ("model", small(name))]
+        )
+        for params in ({}, {"model__pool": data.pool}):
+            scores = cross_val_score(steps, data.X, data.y, cv=3, params=params, error_score="raise")
+            assert np.isfinite(scores).all()
+        assert seen == [(24, None)] * 3 + [(24, 36)] * 3
+        search = GridSearchCV(steps, {"choose__threshold": [0.0, 0.1]}, cv=3, error_score="raise")
+        search.fit(data.X, data.y, model__pool=data.pool)
+        assert np.isfinite(search.predict(data.X)).all()
+
+    def test_on_indicators(self, name, data, seen):
+        model = ModelSpec(name, "cj,os,nlr,cnntk", SMALL.get(name, {})).make(data.X.columns)
+        cross_val_score(model, data.X, data.y, cv=3, params={"pool": data.pool}, error_score="raise")
+        assert seen == [(24, 36 if model.uses_pool else None)] * 3
+
+    def test_it_has_neither_length_nor_shape(self, name, data):
+        for attribute in ("__len__", "shape", "__array__", "__getitem__", "iloc"):
+            assert not hasattr(data.pool, attribute)
+        assert isinstance(data.pool.table, pd.DataFrame)
+        assert len(data.pool.table) == len(data.X)
