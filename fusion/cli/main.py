@@ -278,8 +278,9 @@ def _score(args: argparse.Namespace) -> None:
 def _check_space(args: argparse.Namespace) -> None:
     from fusion.extraction.check import check_space, lines
 
-    def passed(name: str, number: int) -> None:
-        print(f"{name:<20} {f'ok  {number} checked' if number else '-   nothing to check'}")
+    def passed(name: str, number: int, note: str) -> None:
+        checked = f"ok  {number} checked" if number else "-   nothing to check"
+        print(f"{name:<20} {checked}{note and f'; {note}'}")
 
     findings = check_space(_space(args), args.sample, args.seed, passed=passed)
     if findings:

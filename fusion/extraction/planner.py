@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from fusion.indicators.base import INDICATORS, needs_graphs
-from fusion.probes.base import BUILDING, PROBES, Broken, Observations, Subject, as_undefined, provider
+from fusion.probes.base import (
+    BUILDING,
+    PROBES,
+    Broken,
+    Observations,
+    Subject,
+    Undefined,
+    as_undefined,
+    provider,
+)
 from fusion.seeding import derive_seed, seeded
 
 OK = "ok"
@@ -24,6 +33,8 @@ class Value:
         None where there is none, for the reason in `status`.
     status : str
         "ok", or in a few words why there is no value.
+    broken : bool
+        There is no value because a pass failed, and not because none is defined.
     seconds : float
         What the indicator costs: itself, the observations that only it needed, and an equal share
         of what it needed together with other indicators of the call (the making of the network, by
@@ -35,6 +46,7 @@ class Value:
     value: float | None
     status: str
     seconds: float
+    broken: bool = False
 
 
 def plan(names: Sequence[str]) -> dict[str, frozenset[str]]:
@@ -98,7 +110,7 @@ def compute(names: Sequence[str], subject: Subject) -> list[Value]:
     """
     waiting = {name: set(INDICATORS[name].needs) for name in names}
     seconds = dict.fromkeys(names, 0.0)
-    found: dict[str, tuple[float | None, str]] = {}
+    found: dict[str, float | Undefined] = {}
     observations: Observations = {}
     building = 0.0
     for probe_name, wanted in plan(names).items():
@@ -114,7 +126,7 @@ def compute(names: Sequence[str], subject: Subject) -> list[Value]:
             waiting[name] -= wanted
             if not waiting[name]:
                 del waiting[name]
-                found[name] = _value(name, observations)
+                found[name] = _call(name, observations)
             seconds[name] += share + time.perf_counter() - started
         # what no waiting indicator needs is freed before the next pass
         alive = set().union(*waiting.values(), *(INDICATORS[name].needs for name in waiting))
@@ -122,11 +134,17 @@ def compute(names: Sequence[str], subject: Subject) -> list[Value]:
     of_network = [name for name in names if not needs_graphs(name)] or names
     for name in of_network:
         seconds[name] += building / len(of_network)
-    return [Value(name, *found[name], seconds[name]) for name in names]
+    return [_value(name, found[name], seconds[name]) for name in names]
 
 
-def _value(name: str, observations: Observations) -> tuple[float | None, str]:
+def _call(name: str, observations: Observations) -> float | Undefined:
     try:
-        return INDICATORS[name](observations), OK
+        return INDICATORS[name](observations)
     except Exception as error:  # the same: null and a status, never a lost row
-        return None, str(as_undefined(error))
+        return as_undefined(error)
+
+
+def _value(name: str, found: float | Undefined, seconds: float) -> Value:
+    if isinstance(found, Undefined):
+        return Value(name, None, str(found), seconds, isinstance(found, Broken))
+    return Value(name, found, OK, seconds)

@@ -8,8 +8,8 @@ from itertools import groupby
 from operator import attrgetter
 
 # in the order of the properties, the first of which draws the sample
-from fusion.extraction.check import archs, networks  # noqa: F401  (register their properties)
-from fusion.extraction.check.sample import PROPERTIES, Failed, NotBuilt, Sample, told
+from fusion.extraction.check import archs, networks, passes  # noqa: F401  (register their properties)
+from fusion.extraction.check.sample import PROPERTIES, Failed, NotBuilt, Note, Sample, told
 from fusion.spaces.base import Space
 
 # findings of one property that are shown one by one
@@ -29,7 +29,7 @@ class Finding:
 
 
 def check_space(
-    space: Space, sample: int = 20, seed: int = 0, *, passed: Callable[[str, int], None] | None = None
+    space: Space, sample: int = 20, seed: int = 0, *, passed: Callable[[str, int, str], None] | None = None
 ) -> list[Finding]:
     """Return what is wrong with `space`; an exception in its methods is a finding too.
 
@@ -42,16 +42,20 @@ def check_space(
     seed : int
         Of the sample, and of everything else that is random.
     passed : callable, optional
-        Told the name of each property that holds, and of how many things.
+        Told the name of each property that holds, of how many things, and what is to be known of it.
     """
     subject = Sample(space, sample, seed)
     findings: list[Finding] = []
     for name in PROPERTIES:
         number, before = 0, len(findings)
+        notes: list[str] = []
         for arch in PROPERTIES[name].over(subject):
             try:
                 for wrong in PROPERTIES[name].examine(subject, arch):
-                    findings.append(Finding(name, arch, wrong))
+                    if isinstance(wrong, Note):
+                        notes.append(wrong)
+                    else:
+                        findings.append(Finding(name, arch, wrong))
             except NotBuilt:
                 continue
             except Failed as error:
@@ -60,7 +64,7 @@ def check_space(
                 findings.append(Finding(name, arch, f"raised {told(error)}"))
             number += 1
         if passed and len(findings) == before:
-            passed(name, number)
+            passed(name, number, "; ".join(notes))
     return findings
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fusion.extraction.check.sample import Failed, Sample, Wrong, check_property, parameters
+from fusion.extraction.check.sample import Failed, NotBuilt, Sample, Wrong, check_property, parameters
 from fusion.seeding import seeded
 from fusion.spaces.base import Space
 
@@ -61,6 +65,39 @@ def _seed(s: Sample, arch: str) -> Wrong:
         yield "the same seed of torch gives other weights; draw them from torch's global state alone"
     if equal(weights[0], other):
         yield "another seed of torch gives the same weights"
+
+
+@check_property("global seed", lambda s: s.archs[:1])
+def _global_seed(s: Sample, arch: str) -> Wrong:
+    draws = [_drawn_after(lambda: s.space.build(arch), seed) for seed in (s.seed + 1, s.seed + 2)]
+    for name in draws[0]:
+        if draws[0][name] == draws[1][name]:
+            yield (
+                f"`build` leaves the global seed of {name} set: what is drawn afterwards is always the "
+                "same; do not set it, for it is set before `build` is called"
+            )
+
+
+def _drawn_after(function: Callable[[], object], seed: int) -> dict[str, float]:
+    """Return what global generators draw after a call, set to `seed` before; they are then as before."""
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed % 2**32)  # noqa: NPY002
+            try:
+                function()
+            except Exception as error:
+                raise NotBuilt from error
+            return {
+                "torch": float(torch.rand(1)),
+                "numpy": float(np.random.random()),  # noqa: NPY002
+                "Python's random": random.random(),
+            }
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)  # noqa: NPY002
 
 
 @check_property("thin")

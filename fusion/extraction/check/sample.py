@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -17,6 +18,9 @@ from fusion.registry import Registry
 from fusion.seeding import derive_seed, seeded
 from fusion.spaces.base import Space
 
+# Of these around an architecture, so many are looked at where each needs a network.
+_NEAR = 8
+
 
 class Failed(Exception):
     """Ends the examination of one architecture; the message is the finding."""
@@ -24,6 +28,10 @@ class Failed(Exception):
 
 class NotBuilt(Exception):
     """There is no network that runs, which is the finding of another property."""
+
+
+class Note(str):
+    """What is yielded where nothing is wrong, but something is to be known."""
 
 
 @dataclass
@@ -102,6 +110,18 @@ class Sample:
             except Exception:  # which is a finding of other properties
                 continue
         return {key: archs for key, archs in groups.items() if len(archs) > 1}
+
+    @cached_property
+    def some_keys(self) -> list[str]:
+        """The keys of the sample and of a few neighbours of each of its architectures."""
+        keys: dict[str, None] = {}
+        for arch in self.archs:
+            near = sorted(self.around(arch) - {arch})
+            chosen = self.rng("near", arch).permutation(len(near))[:_NEAR]
+            for other in (arch, *(near[i] for i in chosen)):
+                with suppress(Exception):  # which is a finding of other properties
+                    keys[self.space.canonical(other)] = None
+        return list(keys)
 
     def size_of(self, arch: str, space: Space | None = None) -> tuple[int, int]:
         """Return the network's parameters, and its multiply-accumulates for an image 3x32x32.
