@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from fusion.regression.spec import ModelSpec
 
 from fusion.errors import FusionError
 from fusion.evaluation import Evaluation, Judging, evaluate
 from fusion.evaluation.results import ModelUsed
 from fusion.regression import OnIndicators, fit
+from fusion.regression.spec import ModelSpec
 from fusion.tables import Labelled
 from tests.evaluation.made import accuracies_of, labelled
 
