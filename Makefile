@@ -6,18 +6,23 @@ READY := $(VENV)/.ready
 # Two processes of one thread each are faster than one process of two on networks this small.
 export OMP_NUM_THREADS := 1
 
-.PHONY: run test lint clean
+.PHONY: run test lint mutants clean
 
 run: $(READY)
 	$(BIN)/fusion run pipelines/digits.yaml --out out/digits
 
-test: $(READY)
-	$(BIN)/python -m pytest -n 2 -m "not slow" tests
+test: lint
+	$(BIN)/python -m pytest -n 2 -m "not slow" --cov --cov-report= tests
+	$(BIN)/python -m pytest --doctest-modules --cov --cov-append fusion
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+mutants: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[mutants]"
+	$(BIN)/python benches/mutants.py $(ARGS)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -26,4 +31,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) out build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,11 +1,11 @@
-"""Write the published accuracies behind the README's tables as CSV files of `arch,accuracy`.
+"""Write the published accuracies behind the tables of docs/results.md as CSV files of `arch,accuracy`.
 
     python benches/accuracy_tables.py --data DIR --out accuracies
 
 DIR holds nats-tss/, nats-sss/, nas-bench-101/ and darts/, each with an accuracies.parquet. Accuracies
 are CIFAR-10 in percent: the test accuracy after 200 epochs of 1,000 random strings of nats-tss, the test
-accuracy after 90 epochs of nats-sss, the validation accuracy after 108 epochs (one training) of
-nas-bench-101, and the validation accuracy after 200 epochs of darts.
+accuracy after 90 epochs of 600 random strings of nats-sss, the validation accuracy after 108 epochs (one
+training) of nas-bench-101, and the validation accuracy after 200 epochs of darts.
 """
 
 from __future__ import annotations
@@ -18,18 +18,23 @@ import pandas as pd
 from fusion.spaces import make_space
 
 
+def sampled(accuracy: pd.Series[float], space: str, size: int) -> pd.DataFrame:
+    """Return the accuracies of as many strings as the space's own sample has."""
+    return accuracy.loc[make_space(space).sample(size, seed=0)].rename("accuracy").reset_index()
+
+
 def tables(data: Path) -> dict[str, pd.DataFrame]:
     """Return `arch` and `accuracy` by space."""
     read = {
         name: pd.read_parquet(data / name / "accuracies.parquet")
         for name in ("nats-tss", "nats-sss", "nas-bench-101", "darts")
     }
-    tss, cells, darts = read["nats-tss"].set_index("arch"), read["nas-bench-101"], read["darts"]
-    sample = make_space("nats-tss").sample(1000, seed=0)
+    tss, sss = (read[name].set_index("arch") for name in ("nats-tss", "nats-sss"))
+    cells, darts = read["nas-bench-101"], read["darts"]
     ops = cells["ops"].fillna("")  # the cell that hands its input on has no operation
     return {
-        "nats-tss": tss.loc[sample, "cifar10_test_200"].rename("accuracy").reset_index(),
-        "nats-sss": read["nats-sss"].rename(columns={"cifar10_test_90": "accuracy"}),
+        "nats-tss": sampled(tss["cifar10_test_200"], "nats-tss", 1000),
+        "nats-sss": sampled(sss["cifar10_test_90"], "nats-sss", 600),
         "nas-bench-101": pd.DataFrame(
             {"arch": cells["adj_upper"] + ":" + ops, "accuracy": 100 * cells["val_108"]}
         ),

@@ -109,9 +109,3 @@ def test_json_says_family_and_presets(capsys):
         assert [name for name in found if preset in found[name]["presets"]] == sorted(
             select(preset), key=list(found).index
         )
-
-
-def test_links_between_pages_lead_somewhere():
-    for file in DOCS.glob("*.md"):
-        for target in re.findall(r"\]\(([\w./-]+)[^)]*\)", file.read_text(encoding="utf-8")):
-            assert (DOCS / target).exists(), (file.name, target)

@@ -1,19 +1,83 @@
-"""The README's Python runs as it stands, on measured accuracies."""
+"""README and the pages of its doors: short, their commands are commands, their Python runs."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
+from fusion.cli.arguments import parser
 from fusion.storage.bundled import bundled
 
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# with commands that name files which nobody has here, so that they are read and not run
+READ = ["README.md", "docs/night.md", "docs/results.md", "CONTRIBUTING.md"]
 
-def test_the_ten_lines_of_python(tmp_path, monkeypatch, capsys):
-    readme = Path(__file__).parents[1] / "README.md"
-    code = re.search(r"```python\n(.*?)```", readme.read_text(), re.DOTALL).group(1)
-    measured = pd.read_parquet(bundled("data/digits-tss/accuracies.parquet")).set_index("arch")["accuracy"]
-    monkeypatch.chdir(tmp_path)
-    code = code.replace("seed=0), batch", "seed=0)[:30], batch").replace("workers=2", "workers=1")
-    before, after = code.split("model = ")
-    exec(before + "accuracy = measured.loc[table.index]\nmodel = " + after, {"measured": measured})
-    assert capsys.readouterr().out.startswith("score = ")
+
+def commands(page: str) -> list[str]:
+    """Return the lines of a page's blocks that start with `fusion`, continued lines joined."""
+    blocks = "".join(re.findall(r"^```(?:sh)?\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
+    lines = blocks.replace("\\\n", " ").splitlines()
+    return [line.partition(" #")[0] for line in lines if line.startswith("fusion ")]
+
+
+def test_readme_is_short():
+    assert len(README.splitlines()) <= 110
+
+
+@pytest.mark.parametrize("name", READ)
+def test_every_command_has_the_options_that_it_is_shown_with(name, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    for line in commands((ROOT / name).read_text(encoding="utf-8")):
+        try:
+            parser().parse_args(shlex.split(line)[1:])
+        except SystemExit:
+            pytest.fail(f"{line}: {capsys.readouterr().err}", pytrace=False)
+
+
+def test_every_door_has_command_and_python_side_by_side():
+    doors = README.split("\n## ")[1:4]
+    assert [(len(commands(door)) > 1, door.count("```python")) for door in doors] == [(True, 1)] * 3
+
+
+def door(title: str) -> str:
+    """Return the Python of the door whose title begins so."""
+    return re.search(rf"^## {title}.*?```python\n(.*?)```", README, re.DOTALL | re.MULTILINE).group(1)
+
+
+def page_file(page: str, name: str) -> str:
+    """Return the block of a page of docs that belongs to the name before it."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.search(rf"`{re.escape(name)}`:\n\n```\w+\n(.*?)```", text, re.DOTALL).group(1)
+
+
+def test_the_door_of_a_new_space(own_folder, capsys):
+    (own_folder / "stacks.py").write_text(page_file("new-space.md", "stacks.py"))
+    (own_folder / "recipe.yaml").write_text("epochs: 1\nbatch_size: 16\ntrain_images: 32\nseeds: 1\n")
+    code = door("A new search space")
+    for full, few in [("sample(30, seed=0)", "sample(12, seed=0)"), ("enumerate()", "sample(14, seed=0)")]:
+        assert full in code
+        code = code.replace(full, few)
+    exec(code.replace('images="digits", out="table"', '"params,flops", images="digits", out="table"'), {})
+    assert "params" in capsys.readouterr().out
+
+
+def test_the_doors_of_the_night_and_of_the_report(own_folder):
+    measured = pd.read_parquet(bundled("data/digits-tss/accuracies.parquet"))
+    measured[["arch", "accuracy"]].to_csv("accuracies.csv", index=False)
+    code = door("Ten thousand")
+    for full, few in [
+        ('"nats-tss"', '"nats-tss", channels=4, cells=1'),
+        ("10_000", "40"),
+        ('"fast"', '"params,flops,naswot"'),
+        ('"cifar-10-batches-py"', 'fusion.images("digits").batch(8)'),
+    ]:
+        assert full in code
+        code = code.replace(full, few)
+    names: dict = {}
+    exec(code, names)
+    assert len(names["table"].values()) > 30
+    exec(door("How far").replace("budget=50", "budget=20"), {})
+    assert "<svg" in (own_folder / "report.html").read_text(encoding="utf-8")
