@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 import torch
+from fusion.extraction.score import score
 from torch import nn
 from torch.nn import functional
 
 from fusion.extraction.planner import OK, compute
-from fusion.extraction.score import score
 from fusion.images import load_images
 from fusion.indicators import select
 from fusion.probes.base import Subject
