@@ -219,7 +219,7 @@ def test_a_run_without_intervals(finished, tmp_path, capsys):
     pipeline, out = finished
     settings = ["images=", f"table={out / 'indicators'}", "evaluation.bootstrap=0", "search="]
     assert main(["run", str(pipeline), "--out", str(tmp_path / "out"), "--set", *settings]) == 0
-    assert re.search(r"weighted_sum [\d.]+, lightgbm", capsys.readouterr().out)
+    assert re.search(r"lightgbm [\d.]+, weighted_sum", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from fusion.extraction.check.sample import NotBuilt, Note, Sample, Wrong, check_property, once, parameters
 from fusion.extraction.planner import OK, Value, compute
-from fusion.extraction.verb import make_subject
+from fusion.extraction.subject import make_subject
 from fusion.images import load_images
 from fusion.indicators import select
 from fusion.seeding import derive_seed
