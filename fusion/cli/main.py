@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fusion.cli.arguments import parser
 from fusion.errors import FusionError
 from fusion.settings import read_settings
+from fusion.storage.files import discard
 
 if TYPE_CHECKING:
     from fusion.evaluation import Method
@@ -331,5 +331,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("fusion: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read the output has seen enough; the work is done
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
     return 0

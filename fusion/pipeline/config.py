@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +33,10 @@ class SearchSettings(SearchNumbers):
     """
 
     model: Text = "weighted_sum"
+
+    def numbers(self) -> SearchNumbers:
+        """Return all but the model."""
+        return SearchNumbers(**{item.name: getattr(self, item.name) for item in fields(SearchNumbers)})
 
 
 _Each = Annotated[tuple[AccuracySettings, ...], BeforeValidator(tuple)]

@@ -233,7 +233,7 @@ def _searched(
     )
     if ledger.has("search", digest, [file]):
         return Comparison.from_json(read_json(file, repair="delete it"))
-    found = search(data, spec, asked, more=more)
+    found = search(data, spec, asked.numbers(), more=more)
     write_json(file, found.to_json())
     ledger.note("search", digest)
     return found

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import pandas as pd
 import pyarrow as pa
@@ -189,3 +189,8 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
         write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())
     else:
         raise FusionError(f"{path}: the name must end in .csv or .parquet")
+
+
+def discard(stream: TextIO) -> None:
+    """Let what is still written to a closed pipe go nowhere, as when the reader has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
