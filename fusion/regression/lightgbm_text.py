@@ -125,17 +125,15 @@ def _check_tree(tree: dict[str, str], features: int, where: str) -> None:
 
 
 def _check_nodes(lists: dict[str, Sequence[float]], leaves: int, features: int, where: str) -> None:
-    """Check that the nodes are a tree: each but the root, and each leaf, is a later child exactly once."""
+    """Check that the nodes are a tree: each but the root, and each leaf, is a child exactly once."""
     if leaves == 1:
         return
     if any(not 0 <= column < features for column in lists["split_feature"]):
         raise ValueError(f"{where}: split_feature names a column that there is not")
     if any(decision not in _DECISIONS for decision in lists["decision_type"]):
         raise ValueError(f"{where}: decision_type is not that of a numerical split")
-    children = [*enumerate(lists["left_child"]), *enumerate(lists["right_child"])]
-    if any(0 <= child <= node for node, child in children):
-        raise ValueError(f"{where}: a node is its own ancestor")
-    if sorted(child for _, child in children) != [*range(-leaves, 0), *range(1, leaves - 1)]:
+    children = sorted([*lists["left_child"], *lists["right_child"]])
+    if children != [*range(-leaves, 0), *range(1, leaves - 1)]:
         raise ValueError(f"{where}: its nodes are no tree")
 
 

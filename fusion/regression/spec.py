@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BeforeValidator
 
 from fusion.errors import FusionError
 from fusion.indicators import select
 from fusion.regression.base import MODELS, FusionModel, make_model
 from fusion.regression.subset import OnIndicators
-from fusion.settings import Settings, Text
+from fusion.settings import Expected, Settings, Text
 
-Setting = bool | int | float | str | None
+
+def _plain(value: Any) -> Any:
+    """Return the Python number of a numpy one, as a grid search chooses them."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+Setting = Annotated[
+    bool | int | float | str | None,
+    BeforeValidator(_plain),
+    Expected("true or false, a number, text or nothing"),
+]
+"""A value of a model's setting."""
 
 
 @dataclass(frozen=True)

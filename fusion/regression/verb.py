@@ -122,11 +122,7 @@ def _scores(group: Group, features: Sequence[str]) -> pd.DataFrame:
 
 def _settled(spec: ModelSpec, fitted: FusionModel) -> ModelSpec:
     """Return `spec` with all settings, whatever the defaults will be one day."""
-    params = {
-        name: value.item() if isinstance(value, np.generic) else value
-        for name, value in fitted.get_params(deep=False).items()
-    }
-    return ModelSpec(spec.model, spec.indicators, params)
+    return ModelSpec(spec.model, spec.indicators, fitted.get_params(deep=False))
 
 
 def _ranges(values: pd.DataFrame) -> pd.DataFrame:

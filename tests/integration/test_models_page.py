@@ -1,4 +1,4 @@
-"""The page "Fusion models": its Python runs."""
+"""The page "Fusion models", followed to the letter."""
 
 import re
 
@@ -12,9 +12,12 @@ from fusion.work import Work
 from tests.integration.pages import Page
 from tests.regression.small import SPACE, distinct
 
+PAGE = Page("models.md")
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_the_python_of_the_page(tmp_path, monkeypatch, capsys):
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, with what the page starts from."""
     monkeypatch.chdir(tmp_path)
     archs = distinct(24)
     batch = load_images("noise:1x8x8").batch(8, 0)
@@ -24,8 +27,21 @@ def test_the_python_of_the_page(tmp_path, monkeypatch, capsys):
     (tmp_path / "accuracies.csv").write_text(
         "arch,accuracy\n" + "".join(f"{arch},{60 + i}\n" for i, arch in enumerate(archs))
     )
+    (tmp_path / "archs.csv").write_text("arch\n" + "\n".join(archs[:3]) + "\n")
+    return tmp_path
+
+
+def test_the_commands_of_the_page(folder):
+    printed = PAGE.follow(folder)
+    assert printed.count("3 architectures predicted: predicted.csv") == 2
+    assert (folder / "model" / "card.md").exists()
+    assert (folder / "predicted-indicators" / "meta.json").exists()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_python_of_the_page(folder, capsys):
     names = {}
-    blocks = re.findall(r"```python\n(.*?)```", Page("models.md").text, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.text, re.DOTALL)
     assert len(blocks) == 2
     for block in blocks:
         exec(block, names)

@@ -25,7 +25,7 @@ def folder(work, tmp_path_factory):
 
 def test_every_command_of_the_page_works(folder):
     printed = PAGE.follow(folder)
-    assert "nearest fitted on 40 architectures: model" in printed
+    assert "nearest fitted on 40 architectures (" in printed
     # the mean accuracy of the five training architectures with the most similar ranks, the own one included
     found = pd.read_csv(folder / "predicted.csv").set_index("arch")["predicted"]
     accuracy = pd.read_csv(folder / "accuracies.csv").set_index("arch")["accuracy"]

@@ -42,6 +42,7 @@ def test_the_fusion_indicator_is_the_weighted_sum_of_its_four(data):
     assert found.features == expected.features == ["cj", "os", "nlr", "cnntk"]
     assert np.array_equal(found.predict(data.table), expected.predict(data.table))
     assert found.equation() == expected.equation()
+    assert (found.fitted.penalty, found.fitted.target) == ("none", "accuracy")
     # of a table with more, the model itself reads its four too
     assert np.array_equal(
         make_model("fi").fit(data.X, data.y, pool=data.pool).predict(data.X), found.model.predict(data.X)
@@ -90,6 +91,8 @@ class TestSpec:
         assert ModelSpec("weighted_sum", "params,cj").features(NAMES) == ["params", "cj"]
         assert ModelSpec("fi").features(NAMES) == ["cj", "os", "nlr", "cnntk"]
         assert ModelSpec("fi", "params").features(NAMES) == ["params"]
+        with pytest.raises(FusionError, match="no indicator chosen"):
+            ModelSpec("fi", "").features(NAMES)
 
     def test_what_is_not_extracted_is_one_line(self):
         with pytest.raises(FusionError, match=r"^model 'fi' reads os, nlr, which the table lacks; extract"):

@@ -191,6 +191,38 @@ def test_other_names_in_a_model(stage, changes):
     refused(stage / "weighted_sum")
 
 
+STATES = {
+    "scores that do not increase": lambda s: s["levels"][0].reverse(),
+    "accuracies that do not increase": lambda s: s["levels"][1].reverse(),
+    "levels of two lengths": lambda s: s["levels"][1].pop(),
+    "no levels": lambda s: s.update(levels=[[], []]),
+    "three lists of levels": lambda s: s["levels"].append([1.0]),
+    "a weight too few": lambda s: s["coef"].pop(),
+    "a weight that is none": lambda s: s.update(coef=["x"] * len(s["coef"])),
+    "an intercept that is none": lambda s: s.update(intercept=True),
+    "another reference": lambda s: s.update(reference="evil:S"),
+    "values that do not increase": lambda s: s["transformer"]["columns"][0]["values"].reverse(),
+    "no values": lambda s: s["transformer"]["columns"][0].update(values=[], counts=[]),
+    "nested values": lambda s: s["transformer"]["columns"][0].update(values=[[0.0], [1.0]], counts=[1, 1]),
+    "a count too few": lambda s: s["transformer"]["columns"][0]["counts"].pop(),
+    "a count of none": lambda s: s["transformer"]["columns"][0]["counts"].__setitem__(0, 0),
+    "a count that is no whole number": lambda s: s["transformer"]["columns"][0]["counts"].__setitem__(0, 0.5),
+    "a column too few": lambda s: s["transformer"]["columns"].pop(),
+    "a column of another kind": lambda s: s["transformer"]["columns"].__setitem__(0, {"mean": 1.0}),
+    "a fill too few": lambda s: s["transformer"]["fill"].pop(),
+    "a flag of no column": lambda s: s["transformer"].update(flagged=[6]),
+    "a flag below": lambda s: s["transformer"].update(flagged=[-1]),
+    "a flag twice": lambda s: s["transformer"].update(flagged=[1, 1]),
+    "no reference": lambda s: s["transformer"].update(n_reference=0),
+}
+
+
+@pytest.mark.parametrize("what", list(STATES))
+def test_what_it_learned_must_fit_together(stage, what):
+    change(stage / "weighted_sum", lambda c: STATES[what](c["state"]))
+    refused(stage / "weighted_sum", "damaged")
+
+
 class TestSizes:
     def test_a_file_of_ten_gigabytes(self, stage):
         for folder, file in (
