@@ -27,8 +27,8 @@ def protocol_rows(evaluation: Evaluation) -> dict[str, str]:
         f"{protocol.groups:,} groups of twins",
         "With dead edges": "" if edges is None else f"{edges:,} architectures",
         "Trained on": f"{wanted:,} architectures" + ("" if exact else f" (reached: {extent(reached)})"),
-        "Tested on": f"{extent(protocol.test_size)} other architectures, {extent(protocol.test_networks)} of "
-        "which are not twins",
+        "Tested on": f"{extent(protocol.test_size)} other architectures, in {extent(protocol.test_networks)} "
+        "groups of twins",
         "Splits": f"{protocol.splits:,} splits. {texts['splitting']}",
         "Means": texts["mean"],
         "Intervals": f"{protocol.bootstrap:,} replicates: {texts['interval']}",

@@ -21,6 +21,9 @@ USUAL = 100
 CURVE = (25, 50, 100, 200, 400)
 """Sizes of the learning curve, as far as there are architectures."""
 
+SMALL_CURVE = (10, *CURVE)
+"""The same, where there are fewer than `FEW`."""
+
 FEWEST_LEFT = 20
 """Architectures that a size leaves for testing, where there are `FEW` or more."""
 
@@ -71,8 +74,8 @@ class Judging(Settings):
         Architectures that models are trained on; null fits it: 100 where there are 120, else all but a
         third (10 at least).
     train_sizes : tuple of int or None
-        Of the learning curve; null fits them: 25, 50, 100, 200, 400 and `train_size`, as far as they leave
-        enough for testing.
+        Of the learning curve; null fits them: 25, 50, 100, 200, 400 and `train_size`, and 10 where there are
+        fewer than 120 architectures, as far as they leave enough for testing.
     splits : int
         Random splits into training and test architectures.
     bootstrap : int
@@ -124,7 +127,8 @@ class Judging(Settings):
                     f"{train_size}, to leave {architectures - largest} for testing"
                 )
         if self.train_sizes is None:
-            sizes = {size for size in CURVE if size <= largest} | {train_size}
+            curve = SMALL_CURVE if few else CURVE
+            sizes = {size for size in curve if size <= largest} | {train_size}
         else:
             sizes = {size for size in self.train_sizes if size <= largest}
             if left := sorted(set(self.train_sizes) - sizes):

@@ -235,11 +235,8 @@ def _warnings(data: Labelled, judged: Judged) -> tuple[str, ...]:
             f"precision@{K} and regret@{K} take {K} of only {tested} tested architectures: chance alone "
             "does well"
         )
-    if disagreeing := data.accuracies.disagreeing(data.space):
-        found.append(
-            f"accuracies of architectures that build the same network differ by more than seeds do for "
-            f"{len(disagreeing)} networks, the first {disagreeing[0]}: is the space's `canonical` right?"
-        )
+    if twins := data.accuracies.disagreement(data.space):
+        found.append(twins)
     return (*found, *_upside_down(judged))
 
 

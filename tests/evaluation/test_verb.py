@@ -148,6 +148,16 @@ def test_protocol_says_what_was_measured(data, result):
     assert not protocol.higher_is_better.keys() ^ set(data.X.columns)
 
 
+def test_twins_that_disagree_are_told(tmp_path):
+    data = labelled(tmp_path / "t", 200, "nats-tss")
+    assert not any("twins differ" in text for text in run(data).warnings)
+    twin = data.keys[data.keys.duplicated()].index[0]
+    by_arch = data.accuracies.by_arch.copy()
+    by_arch[twin] = by_arch.max() if by_arch.rank(pct=True)[twin] < 0.5 else by_arch.min()
+    (told,) = [text for text in run(data.table.labelled(accuracies_of(by_arch))).warnings if "twins" in text]
+    assert "in 1 of" in told
+
+
 def test_dead_edges_are_counted_where_a_space_has_edges(tmp_path):
     data = labelled(tmp_path / "t", 40, "nats-tss")
     expected = sum(data.space.has_dead_edge(arch) for arch in data.X.index)
