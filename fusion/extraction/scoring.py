@@ -154,7 +154,7 @@ def _copy_or_call(network: Network) -> nn.Module:
         try:
             # torch copies parameters that have no shape yet, but not buffers
             lazy = (buffer for buffer in network.buffers() if is_lazy(buffer))
-            return copy.deepcopy(network, {id(b): UninitializedBuffer(dtype=b.dtype) for b in lazy})
+            return copy.deepcopy(network, {id(b): UninitializedBuffer() for b in lazy})
         except Exception as error:
             raise FusionError(
                 f"the network cannot be copied ({_reason(error)}); give a function that returns it"
