@@ -47,6 +47,8 @@ def load_object(text: str) -> Any:
         close = difflib.get_close_matches(name, vars(module), n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise FusionError(f"{text!r}: {place} has no {name!r}{hint}") from None
+    except Exception as error:  # a module may make its names when asked
+        raise FusionError(f"{text!r}: {type(error).__name__}: {error}") from error
 
 
 def _choice(place: str) -> str:

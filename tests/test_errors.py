@@ -30,7 +30,7 @@ def test_a_file_that_is_too_large_is_not_called_truncated(tmp_path, monkeypatch)
 
 
 def test_what_a_model_says_of_its_settings_reaches_the_user():
-    from fusion.search import predictor_search
+    from fusion.search.predictor_search import _fit
 
     class Refuses:
         def fit(self, table, accuracies):
@@ -38,7 +38,7 @@ def test_what_a_model_says_of_its_settings_reaches_the_user():
 
     indicators = lambda keys: pd.DataFrame({"a": 1.0}, index=list(keys))  # noqa: E731
     with pytest.raises(FusionError, match=r"^penalty 'x' is not known$"):
-        predictor_search._fit(Refuses(), indicators, {"1": 1.0})
+        _fit(Refuses(), indicators, {"1": 1.0})
 
 
 def test_what_a_space_says_of_its_settings_reaches_the_user():

@@ -11,7 +11,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusion.cli.arguments import parser
 from fusion.errors import FusionError
 from fusion.settings import read_settings
 from fusion.storage.files import discard
@@ -320,8 +319,10 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 after a one-line message for bad input, 130 when interrupted."""
-    args = parser().parse_args(argv)
     try:
+        from fusion.cli.arguments import parser  # whose defaults import much: what fails then is told too
+
+        args = parser().parse_args(argv)
         COMMANDS[args.command](args)
         sys.stdout.flush()
     except FusionError as error:

@@ -12,7 +12,7 @@ from typing import Any, TextIO, TypeAlias
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from fusion.errors import FusionError
 from fusion.extraction.planner import compute
@@ -152,7 +152,9 @@ def _build(network: Network, x: Tensor, seed: int) -> nn.Module:
 def _copy_or_call(network: Network) -> nn.Module:
     if isinstance(network, nn.Module):
         try:
-            return copy.deepcopy(network)
+            # torch copies parameters that have no shape yet, but not buffers
+            lazy = (buffer for buffer in network.buffers() if is_lazy(buffer))
+            return copy.deepcopy(network, {id(b): UninitializedBuffer() for b in lazy})
         except Exception as error:
             raise FusionError(
                 f"the network cannot be copied ({_reason(error)}); give a function that returns it"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from fusion.errors import FusionError
-from fusion.extraction import estimate as module
-from fusion.extraction.cost import Estimate, duration, estimate, lines, told
+from fusion.extraction import cost as module
+from fusion.extraction.cost import Estimate, duration, lines, told, try_some
 from fusion.extraction.planner import Value
 from fusion.images import load_images
 from fusion.spaces import make_space
+from fusion.work import Work
 
 SPACE = make_space("nats-tss", {"channels": 4, "cells": 1})
 KEYS = [SPACE.canonical(arch) for arch in SPACE.sample(6, seed=0)]
@@ -31,7 +32,7 @@ def clock(monkeypatch):
 
 
 def test_the_first_warms_up_and_the_rest_is_spread_over_the_workers(clock):
-    found = estimate(SPACE, KEYS * 2, BATCH, ["params", "meco"], workers=2)
+    found = try_some(SPACE, KEYS * 2, BATCH, ["params", "meco"], work=Work("cpu", 2))
     assert len(clock) == 3
     assert (found.architectures, found.workers, found.measured) == (12, 2, 2)
     assert found.seconds == pytest.approx(2.0)
@@ -40,25 +41,25 @@ def test_the_first_warms_up_and_the_rest_is_spread_over_the_workers(clock):
 
 
 def test_one_architecture_is_measured_as_it_is(clock):
-    found = estimate(SPACE, KEYS[:1], BATCH, ["params"], workers=8)
+    found = try_some(SPACE, KEYS[:1], BATCH, ["params"], work=Work("cpu", 8))
     assert (found.measured, found.seconds, found.total) == (1, 5.0, 5.0)
 
 
 def test_a_long_trial_ends_early(clock, monkeypatch):
     monkeypatch.setattr(module, "_SECONDS", -1.0)
-    assert estimate(SPACE, KEYS, BATCH, ["params"]).measured == 1
+    assert try_some(SPACE, KEYS, BATCH, ["params"], work=Work("cpu", 1)).measured == 1
     assert len(clock) == 1
 
 
 def test_it_is_about_what_it_takes():
-    found = estimate(SPACE, KEYS, BATCH, ["params", "naswot", "meco"], trial=2)
+    found = try_some(SPACE, KEYS, BATCH, ["params", "naswot", "meco"], work=Work("cpu", 1), trial=2)
     assert 0 < found.seconds < 5
     assert sum(seconds for _, seconds in found.by_indicator) == pytest.approx(found.seconds)
 
 
 def test_nothing_left():
     with pytest.raises(FusionError, match="nothing is left"):
-        estimate(SPACE, [], BATCH, ["params"])
+        try_some(SPACE, [], BATCH, ["params"], work=Work("cpu", 1))
 
 
 def test_it_is_told_in_a_line_and_by_indicator():

@@ -8,7 +8,7 @@ import pytest
 
 from fusion.extraction import planner
 from fusion.extraction.planner import compute
-from fusion.extraction.verb import make_subject
+from fusion.extraction.subject import make_subject
 from fusion.images import load_images
 from fusion.indicators import needs_graphs, select
 from fusion.probes.feature_maps import FeatureCorrelations

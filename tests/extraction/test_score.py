@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from fusion.errors import FusionError
-from fusion.extraction import score as module
+from fusion.extraction import scoring as module
 from fusion.extraction.planner import OK, compute
 from fusion.extraction.scoring import load_network, score
 from fusion.extraction.subject import make_subject

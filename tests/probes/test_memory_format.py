@@ -10,6 +10,7 @@ from fusion.extraction.score import score
 from torch import nn
 from torch.nn import functional
 
+from fusion.extraction import score
 from fusion.extraction.planner import OK, compute
 from fusion.images import load_images
 from fusion.indicators import select

@@ -74,6 +74,7 @@ class Unfinished(Space):
 nothing = 3
 """
 IMAGES = ["--images", "digits", "--batch-size", "8", "--workers", "1"]
+SPACE = ["--space", "own_plain.py:Plain"]
 TABLE = ["--indicators", "table", "--accuracies", "accuracies.csv", "--target", "accuracy"]
 
 
@@ -121,8 +122,9 @@ def test_a_table_is_not_added_to_after_the_class_changed(folder, capsys):
         assert main(extract) == code
     assert "space_code is" in capsys.readouterr().err
     pd.DataFrame({"arch": ["1", "2"], "accuracy": [1.0, 2.0]}).to_csv("accuracies.csv", index=False)
-    assert main(["fit", *TABLE, "--model", "weighted_sum", "--out", "model"]) == 1
-    assert "its code has changed since the table was made" in capsys.readouterr().err
+    fit = ["fit", *TABLE, "--model", "weighted_sum", "--out", "model"]
+    assert main([*fit, *SPACE]) == 1
+    assert "its code has changed since table was made" in capsys.readouterr().err
 
 
 REGISTERED = CODE.replace("import Space\n", "import SPACES, Space\n").replace(
@@ -180,7 +182,7 @@ def test_a_table_is_resumed_from_another_folder(folder, monkeypatch):
     def never(*arguments, **options):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(fusion.extraction, "compute", never)
+    monkeypatch.setattr(fusion.extraction.verb, "compute", never)
     (folder / "sub").mkdir()
     monkeypatch.chdir(folder / "sub")
     assert main([*extract_command, "../table", "--space", "../own_plain.py:Plain"]) == 0
@@ -189,16 +191,17 @@ def test_a_table_is_resumed_from_another_folder(folder, monkeypatch):
 def test_what_was_moved_together_is_found_in_the_current_folder(folder, monkeypatch, capsys):
     extract_command = ["extract", *IMAGES, "--space", "own_plain.py:Plain", "--indicators", "params"]
     assert main([*extract_command, "--archs", "sample:4", "--out", "table"]) == 0
-    archs = list(read_table(folder / "table").index)
+    archs = list(read_table(folder / "table", SPACE[1]).index)
     pd.DataFrame({"arch": archs, "accuracy": [1.0, 2.0, 3.0, 4.0]}).to_csv("accuracies.csv", index=False)
     moved = folder / "moved"
     moved.mkdir()
     for name in ("own_plain.py", "table", "accuracies.csv"):
         (folder / name).rename(moved / name)
     sys.modules.pop("own_plain")
-    assert main(["fit", *TABLE, "--model", "weighted_sum", "--out", "model"]) == 1
+    fit = ["fit", *TABLE, *SPACE, "--model", "weighted_sum", "--out", "model"]
+    assert main(fit) == 1
     monkeypatch.chdir(moved)
-    assert main(["fit", *TABLE, "--model", "weighted_sum", "--out", "model"]) == 0
+    assert main(fit) == 0
     assert main([*extract_command, "--archs", "sample:5", "--out", "table"]) == 0
 
 
@@ -210,17 +213,16 @@ def test_models_and_searches_find_it_again(folder, monkeypatch, capsys):
     pd.DataFrame({"arch": archs[5:9]}).to_csv("archs.csv", index=False)
     space = ["--space", "own_plain.py:Plain", "--archs", "all", "--indicators", "params,flops"]
     assert main(["extract", *IMAGES, *space, "--out", "table"]) == 0
-    assert main(["fit", *TABLE, "--model", "weighted_sum", "--out", "model"]) == 0
+    assert main(["fit", *TABLE, *SPACE, "--model", "weighted_sum", "--out", "model"]) == 0
     sys.modules.pop("own_plain")  # as in a later process
-    predict = ["predict", "--model", "model", "--archs", "archs.csv", "--out", "predicted.csv"]
+    predict = ["predict", *SPACE, "--model", "model", "--archs", "archs.csv", "--out", "predicted.csv"]
     assert main([*predict, "--workers", "1"]) == 0
     assert pd.read_csv("predicted.csv")["predicted"].is_monotonic_increasing
-    assert len(read_table(folder / "predicted-indicators")) == 4
+    assert len(read_table(folder / "predicted-indicators", SPACE[1])) == 4
     sizes = ["--budget", "8", "--initial", "4", "--rounds", "1", "--candidates", "6", "--repeats", "1"]
-    assert (
-        main(["search", *TABLE, *sizes, "--model", "weighted_sum", "--workers", "1", "--out", "found"]) == 0
-    )
-    assert json.loads((folder / "found" / "search.json").read_text())["optimum"] == 10 + 60**0.5
+    search = ["search", *TABLE, *SPACE, *sizes, "--model", "weighted_sum", "--workers", "1"]
+    assert main([*search, "--out", "found"]) == 0
+    assert json.loads((folder / "found" / "search.json").read_text())["best_known"] == 10 + 60**0.5
 
 
 def listed_with(folder, code):
@@ -254,3 +256,61 @@ def test_a_package_that_cannot_be_imported_is_named(folder):
         "fusion: entry point 'plain = own_package.spaces' of the group fusion.spaces"
     )
     assert len(done.stderr.splitlines()) == 1
+
+
+NETWORK = """
+class Network(nn.Module):
+    def __init__(self, width, channels, classes):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width)
+        self.body = nn.Conv2d(width, width, 3, padding=1)
+        self.head = nn.Linear(4 * width, classes)
+
+    def forward(self, x):
+        x = self.body(self.norm(self.conv(x)).relu()).relu()
+        x = nn.functional.adaptive_avg_pool2d(x, 2)
+        return self.head(x.FLATTENED)
+
+
+class Spelled(Plain):
+    def build(self, arch, *, in_channels=3, num_classes=10):
+        return Network(int(arch), in_channels, num_classes)
+
+    def thin(self):
+        return self
+"""
+
+
+@pytest.mark.parametrize("images", ["digits", "noise:3x8x8"])
+def test_a_network_that_views_its_features_gets_what_another_spelling_gets(folder, images):
+    batch, one, found = load_images(images).batch(8), Work("cpu", 1, progress=False), {}
+    for name, spelling in (("viewed", "view(x.size(0), -1)"), ("flat", "flatten(1)")):
+        (folder / f"own_{name}.py").write_text(CODE + NETWORK.replace("FLATTENED", spelling))
+        space = make_space(f"own_{name}.py:Spelled")
+        table = extract(space, ["4", "6"], "full", images=batch, out=name, work=one)
+        found[name] = table.values()
+        sys.modules.pop(f"own_{name}")
+    assert found["viewed"].notna().sum(axis=1).min() >= 34
+    pd.testing.assert_frame_equal(found["viewed"], found["flat"], rtol=1e-3, atol=5e-5)
+
+
+def test_an_added_method_for_graphs_recomputes_the_graph_indicators_alone(folder, capsys):
+    command = ["extract", *SPACE, "--archs", "sample:2", *IMAGES, "--out", "table"]
+    command += ["--indicators", "params,graph_count_conv"]
+    assert main(command) == 0
+    before = read_table(folder / "table", SPACE[1])
+    assert before["graph_count_conv"].isna().all()
+    graphs = "    def graphs(self, arch):\n        return {'cell': CellGraph(2, ((0, 1, 'conv'),))}\n\n"
+    code = CODE.replace("    def thin", f"{graphs}    def thin", 1)
+    code = f"from fusion.spaces.graph import CellGraph\n{code}"
+    del sys.modules["own_plain"]
+    (folder / "own_plain.py").write_text(code)
+    assert main(command) == 0, capsys.readouterr().err
+    after = read_table(folder / "table", SPACE[1])
+    assert after["graph_count_conv"].tolist() == [1.0, 1.0]
+    pd.testing.assert_series_equal(after["params"], before["params"])
+
+
+def test_a_file_without_a_class_says_what_it_defines():
+    with pytest.raises(FusionError, match=r"own_plain.py defines Plain, Unfinished: say own_plain.py:Plain"):
+        make_space("own_plain.py")
