@@ -16,7 +16,8 @@ from parso.python.tree import Keyword
 PROVIDER = "wiring"
 # what is said to a user, or holds whatever is given: no test needs to see that these are gone
 IGNORED = frozenset(
-    {"delay", "desc", "description", "disable", "kind", "stacklevel", "strict", "total", "unit"}
+    {"delay", "desc", "description", "disable", "frozen", "kind", "progress", "repr", "stacklevel", "strict"}
+    | {"total", "unit"}
 )
 Place = tuple[tuple[int, int], tuple[int, int]]
 

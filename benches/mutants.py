@@ -7,9 +7,9 @@ A mutant is one change that cosmic-ray makes to one place of the code (another o
 decorator, a keyword argument or a loop gone; a condition turned round; a check not called). As many
 places as are asked for are drawn at random over all folders, with one mutant each, so that a place with
 eleven possible changes weighs as much as one with a single change. Each mutant is tried in a copy of the
-checkout, with the tests of the mirroring folder, which stop at the first failure. What is done stays in
-`--out`: stopped, the same command goes on; once the code of a folder or its tests have changed, that
-folder starts anew.
+checkout, on the tests of the mirroring folder that run the changed line, then on all of that folder, up
+to the first failure. What is done stays in `--out`: stopped, the same command goes on; once the code of a
+folder or its tests have changed, that folder starts anew.
 
 Prints the share that was caught; `--out`/report.md has the figure by file, and every survivor.
 """
@@ -21,11 +21,12 @@ import ast
 import hashlib
 import os
 import random
+import shlex
 import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,8 @@ from cosmic_ray.modules import find_modules
 from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.testing import run_tests
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import TestOutcome, WorkItem, WorkResult
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkItem, WorkResult
+from coverage import CoverageData
 from joblib import Parallel, delayed
 from mutant_operators import register
 from tqdm import tqdm
@@ -65,9 +67,10 @@ class Tried:
     diff: str
 
 
-def command(folder: str) -> str:
-    """Return the command that tries a mutant of a folder."""
-    return f"{sys.executable} -m pytest -q -x -p no:cacheprovider -m 'not slow' tests/{folder}"
+def command(folder: str, tests: Sequence[str] = ()) -> str:
+    """Return the command that runs a folder's tests, or some of them."""
+    names = shlex.join(tests or [f"tests/{folder}"])
+    return f"{sys.executable} -m pytest -q -x -p no:cacheprovider -m 'not slow' {names}"
 
 
 def digest(folder: str) -> str:
@@ -118,86 +121,131 @@ def by_place(database: WorkDB) -> Iterator[list[WorkItem]]:
         )
 
 
-def trial(item: WorkItem, folder: str, tree: Path, limit: float) -> WorkResult:
-    """Try one mutant in a copy of the checkout."""
+def enter(tree: Path) -> None:
+    """Let this process, and those that it starts, work in a copy."""
     os.chdir(tree)
     os.environ["PYTHONPATH"] = str(tree)
-    return mutate_and_test(item.mutations, command(folder), limit)
 
 
-def baseline(folder: str, tree: Path) -> float:
-    """Return the seconds that the tests of a folder take; they must pass on the code as it is."""
-    os.chdir(tree)
-    os.environ["PYTHONPATH"] = str(tree)
+def baseline(folder: str, tree: Path, found: Path) -> float:
+    """Run a folder's tests on the code as it is, and write down to `found` which lines each of them runs.
+
+    Returns the seconds that it took; exits where a test fails, or there is none.
+    """
+    enter(tree)
+    os.environ["COVERAGE_FILE"] = str(found)
     start = time.perf_counter()
-    outcome, output = run_tests(command(folder), 600)
+    watched = f"--cov=fusion/{folder} --cov-context=test --cov-report="
+    outcome, output = run_tests(f"{command(folder)} {watched}", 1200)
     if outcome is not TestOutcome.SURVIVED:
         sys.exit(f"the tests of {folder} must pass, and there must be some, on the code as it is:\n{output}")
     return time.perf_counter() - start
 
 
-def try_all(chosen: dict[str, list[WorkItem]], out: Path, jobs: int) -> None:
+def covering(mutation: MutationSpec, found: CoverageData, tree: Path) -> list[str]:
+    """Return the tests that run the statement which a mutation changes; none if it runs on import."""
+    path, line = tree / mutation.module_path, mutation.start_pos[0]
+    around = [
+        (node.lineno, node.end_lineno or node.lineno)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
+    ]
+    first, last = max(around, default=(line, line))
+    contexts = {
+        context
+        for at, those in found.contexts_by_lineno(str(path)).items()
+        if first <= at <= last
+        for context in those
+    }
+    return [] if "" in contexts else sorted({context.rpartition("|")[0] for context in contexts})
+
+
+def trial(item: WorkItem, folder: str, tests: Sequence[str], limit: float) -> WorkResult:
+    """Try one mutant: on the tests that run it, and, where they pass, on all of the folder.
+
+    Those may run it in a process of their own, which coverage does not see.
+    """
+    if tests:
+        result = mutate_and_test(item.mutations, command(folder, tests), limit)
+        if result.is_killed:
+            return result
+    return mutate_and_test(item.mutations, command(folder), limit)
+
+
+def try_all(chosen: Mapping[str, Sequence[WorkItem]], sessions: Mapping[str, Path], jobs: int) -> None:
     """Try the mutants that have no result yet; results are kept as they come."""
     pending = []
     for folder, items in chosen.items():
-        with use_db(session(out, folder)) as database:
+        with use_db(sessions[folder]) as database:
             done = {job for job, _ in database.results}
         pending += [(folder, item) for item in items if item.job_id not in done]
     if not pending:
         return
+    out = next(iter(sessions.values())).parent
     trees = [out / f"tree-{i}" for i in range(jobs)]
     for tree in trees:
         copy_tree(tree)
-    limits = {folder: 20 + 3 * baseline(folder, trees[0]) for folder in dict(pending)}
-    shares = [pending[i::jobs] for i in range(jobs)]
+    tasks = []
+    for folder in dict(pending):
+        lines = sessions[folder].with_suffix(".coverage")
+        limit = 20 + 3 * baseline(folder, trees[0], lines)
+        data = CoverageData(str(lines))
+        data.read()
+        for of, item in pending:
+            if of == folder:
+                tasks.append((item, folder, covering(item.mutations[0], data, trees[0]), limit))
     Parallel(n_jobs=jobs)(
-        delayed(try_share)(share, tree, limits, out, i == 0)
-        for i, (share, tree) in enumerate(zip(shares, trees, strict=True))
+        delayed(try_share)(tasks[i::jobs], tree, sessions, i == 0) for i, tree in enumerate(trees)
     )
 
 
 def try_share(
-    share: list[tuple[str, WorkItem]], tree: Path, limits: dict[str, float], out: Path, bar: bool
+    share: Sequence[tuple[WorkItem, str, list[str], float]],
+    tree: Path,
+    sessions: Mapping[str, Path],
+    bar: bool,
 ) -> None:
     """Try one process's share of the mutants, in its own copy."""
     register()
-    for folder, item in tqdm(share, disable=not bar):
-        result = trial(item, folder, tree, limits[folder])
-        with use_db(session(out, folder)) as database:
+    enter(tree)
+    for item, folder, tests, limit in tqdm(share, disable=not bar):
+        result = trial(item, folder, tests, limit)
+        with use_db(sessions[folder]) as database:
             database.set_result(item.job_id, result)
 
 
-def session(out: Path, folder: str) -> Path:
-    """Return the file that holds a folder's mutants and their results."""
-    return out / f"{folder}-{digest(folder)}.sqlite"
+def choose(sessions: Mapping[str, Path], mutants: int, seed: int) -> dict[str, list[WorkItem]]:
+    """Draw places over all folders, and one mutant of each.
 
-
-def choose(folders: list[str], out: Path, mutants: int, seed: int) -> dict[str, list[WorkItem]]:
-    """Draw places over all folders, and one mutant of each."""
+    A place's lot depends on itself and the seed alone, so that a change of one folder leaves the draws in
+    the others nearly as they were.
+    """
     register()
-    places = []
-    for folder in folders:
-        path = session(out, folder)
+    drawn = []
+    for folder, path in sessions.items():
         if not path.exists():
             os.chdir(ROOT)
             with use_db(path.with_suffix(".new")) as database:
                 init(find_modules([Path("fusion") / folder]), database, {})
             path.with_suffix(".new").replace(path)
         with use_db(path) as database:
-            places += [(folder, items) for items in by_place(database)]
-    rng = random.Random(seed)
-    chosen: dict[str, list[WorkItem]] = {folder: [] for folder in folders}
-    for folder, items in rng.sample(places, min(mutants, len(places))):
-        chosen[folder].append(rng.choice(items))
-    print(f"{sum(map(len, chosen.values()))} mutants of {len(places)} places", file=sys.stderr)
+            for items in by_place(database):
+                mutation = items[0].mutations[0]
+                rng = random.Random(f"{seed} {mutation.module_path} {mutation.start_pos}")
+                drawn.append((rng.random(), folder, rng.choice(items)))
+    drawn.sort(key=lambda one: one[0])
+    chosen: dict[str, list[WorkItem]] = {folder: [] for folder in sessions}
+    for _, folder, item in drawn[:mutants]:
+        chosen[folder].append(item)
+    print(f"{min(mutants, len(drawn))} mutants of {len(drawn)} places", file=sys.stderr)
     return chosen
 
 
-def results(chosen: dict[str, list[WorkItem]], out: Path) -> list[Tried]:
+def results(chosen: Mapping[str, Sequence[WorkItem]], sessions: Mapping[str, Path]) -> list[Tried]:
     """Return what became of the mutants, by file and line."""
     found = []
     for folder, items in chosen.items():
-        with use_db(session(out, folder)) as database:
+        with use_db(sessions[folder]) as database:
             by_job = dict(database.results)
         for item in items:
             (mutation,) = item.mutations
@@ -240,12 +288,12 @@ def main() -> None:
     args = parser.parse_args()
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault(
-        "FUSION_TEST_DATA", str(ROOT.parent / "shared" / "data")
-    )  # the copies lie elsewhere
-    chosen = choose(args.folders, out, args.mutants, args.seed)
-    try_all(chosen, out, args.jobs)
-    tried = results(chosen, out)
+    # the copies lie elsewhere than the checkout, beside which the default is
+    os.environ.setdefault("FUSION_TEST_DATA", str(ROOT.parent / "shared" / "data"))
+    sessions = {folder: out / f"{folder}-{digest(folder)}.sqlite" for folder in args.folders}
+    chosen = choose(sessions, args.mutants, args.seed)
+    try_all(chosen, sessions, args.jobs)
+    tried = results(chosen, sessions)
     (out / "report.md").write_text(report(tried) + "\n")
     for one in tried:
         if not one.caught:
