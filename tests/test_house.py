@@ -96,3 +96,57 @@ def test_only_work_starts_processes_and_picks_devices():
 
 def test_files_are_short_enough_to_read():
     assert [p.name for p in ROOT.rglob("*.py") if len(p.read_text().splitlines()) > 400] == []
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Return all functions and methods of a file."""
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+
+
+def arguments(function: ast.FunctionDef) -> list[ast.arg]:
+    """Return the parameters of a function, `self` and `cls` apart."""
+    every = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    return [argument for argument in every if argument.arg not in ("self", "cls")]
+
+
+def test_no_function_has_more_than_eight_parameters():
+    # an estimator's settings are its parameters, as scikit-learn has it
+    allowed = {("regression", "LightGBM")}
+    wrong = []
+    for path in ROOT.rglob("*.py"):
+        part = path.relative_to(ROOT).parts[0]
+        if part == "cli":
+            continue
+        tree = ast.parse(path.read_text())
+        own = {
+            function
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef) and (part, node.name) in allowed
+            for function in node.body
+        }
+        own_lines = {function.lineno for function in own}
+        wrong += [
+            f"{path.relative_to(ROOT)}: {function.name}"
+            for function in functions(path)
+            if len(arguments(function)) > 8 and function.lineno not in own_lines
+        ]
+    assert wrong == []
+
+
+def test_public_signatures_of_the_upper_floors_name_what_they_hand_on():
+    """Dictionaries of anything are for JSON: metadata of files, and the versioned forms of results."""
+    json_forms = r"to_dict|settings|identity|meta|restore|.*_json|(to|from)_state"
+    wrong = []
+    for part in ("tables", "regression", "evaluation", "search"):
+        for path in (ROOT / part).rglob("*.py"):
+            for function in functions(path):
+                if function.name.startswith("_") or re.fullmatch(json_forms, function.name):
+                    continue
+                told = [argument.annotation for argument in arguments(function)] + [function.returns]
+                texts = [ast.unparse(annotation) for annotation in told if annotation is not None]
+                wrong += [
+                    f"{path.relative_to(ROOT)}: {function.name}: {text}"
+                    for text in texts
+                    if re.search(r"(dict|Mapping)\[str, Any\]", text)
+                ]
+    assert wrong == []

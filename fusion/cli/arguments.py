@@ -3,55 +3,70 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fusion
-from fusion.evaluation.settings import Judging
-from fusion.search.results import SearchSettings
 from fusion.storage.bundled import find
-from fusion.work import Work
+
+if TYPE_CHECKING:
+    from fusion.evaluation import Judging
+    from fusion.search import SearchSettings
 
 SPACE = "name (see `fusion list spaces`), or a class of your own as file.py:Class or module:Class"
 OWN_SPACE = "class of a space of your own, as file.py:Class or module:Class; a table or model imports none"
 ARCHS = "file (CSV or Parquet with a column `arch`, or one a line), all, sample:N or sample:N:SEED"
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line; the name of the command is in `command`."""
+def parser(wanted: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the command line; the name of the command is in `command`.
+
+    Parameters
+    ----------
+    wanted : str, optional
+        The command whose options are needed: those of others, and what they import, are left out.
+    """
     top = argparse.ArgumentParser(
         prog="fusion", description="Training-free indicators of neural architectures, fused into accuracies."
     )
     top.add_argument("--version", action="version", version=f"fusion {fusion.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
+    for name, (text, options) in _COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text)
+        if name == wanted:
+            options(sub)
+    return top
 
-    def command(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, description=text)
 
-    sub = command("run", "Run a pipeline from architectures to report.")
+def _run(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("pipeline", help="YAML file, or the name of a bundled pipeline")
     sub.add_argument("--out", type=Path, help="folder for the results (default: out/NAME)")
     sub.add_argument("--space", help=OWN_SPACE)
-    _settings(sub, "--set", "override keys")
+    _pairs(sub, "--set", "override keys")
 
-    sub = command("measure", "Train architectures over several seeds and record their accuracies.")
+
+def _measure(sub: argparse.ArgumentParser) -> None:
     _from_space(sub)
     sub.add_argument("--recipe", help="YAML file of how they are trained (see docs/measure.md)")
-    _settings(sub, "--set", "keys of the recipe")
-    _work(sub)
+    _pairs(sub, "--set", "keys of the recipe")
+    _by(sub)
 
-    sub = command("extract", "Compute indicators into a table; goes on where it was stopped.")
+
+def _extract(sub: argparse.ArgumentParser) -> None:
     _from_space(sub)
     _passes(sub)
     sub.add_argument("--repeats", type=int, default=1, help="initialisations per architecture")
     sub.add_argument("--estimate", action="store_true", help="say what it would take, and compute nothing")
-    _work(sub)
+    _by(sub)
 
-    sub = command("fit", "Fit a fusion model on an indicator table and measured accuracies.")
+
+def _fit(sub: argparse.ArgumentParser) -> None:
     _from_table(sub, "see `fusion list models`")
 
-    sub = command("predict", "Predict accuracies with a fitted model.")
+
+def _predict(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--model", required=True, type=find, help="folder that `fusion fit` wrote")
     sub.add_argument("--indicators", type=find, help="indicator table; without it they are extracted")
     sub.add_argument("--archs", required=True, help=ARCHS + "; other columns are kept")
@@ -59,49 +74,61 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--space", help=OWN_SPACE)
     sub.add_argument("--images", help="where the model's images lie here, to extract from")
     sub.add_argument("--out", required=True, type=Path, help="CSV or Parquet file to write")
-    _work(sub)
+    _by(sub)
 
-    sub = command("evaluate", "Judge models and single indicators on held-out architectures.")
+
+def _evaluate(sub: argparse.ArgumentParser) -> None:
+    from fusion.evaluation import Judging
+
     _from_table(sub, "one or more, comma-separated")
     _numbers(sub, Judging())
     sub.add_argument("--train-sizes", help="of the learning curve, comma-separated (default: what fits)")
 
-    sub = command("search", "Search a space with a predictor, and without one for comparison.")
+
+def _search(sub: argparse.ArgumentParser) -> None:
+    from fusion.search import SearchSettings
+
     _from_table(sub, "the predictor", several=False)
     sub.add_argument("--images", help="the table's images, to look beyond what is in the table")
     _numbers(sub, SearchSettings())
-    _work(sub)
+    _by(sub)
 
-    sub = command("score", "Compute the indicators of any one network.")
+
+def _score(sub: argparse.ArgumentParser) -> None:
+    from fusion.work import Work
+
     sub.add_argument("network", help="module:name or file.py:name: an nn.Module or a function returning one")
-    _settings(sub, "--args", "arguments of the function")
+    _pairs(sub, "--args", "arguments of the function")
     sub.add_argument("--images", required=True, help="as for extract, or noise:CHANNELSxHEIGHTxWIDTH")
     _passes(sub)
     sub.add_argument("--device", default=Work.device, help="auto, cpu, cuda or cuda:N (default: auto)")
     sub.add_argument("--json", action="store_true")
     sub.add_argument("--out", type=Path, help="CSV file to write too")
 
-    sub = command("check-space", "Check that a space has the properties that all else relies on.")
+
+def _check_space(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("space", help=SPACE)
-    _settings(sub, "--space-set", "settings of the space")
+    _pairs(sub, "--space-set", "settings of the space")
     sub.add_argument("--sample", type=int, default=20, help="architectures to examine (default: 20)")
     sub.add_argument("--seed", type=int, default=0)
 
-    sub = command("list", "List what there is.")
+
+def _list(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "what", help="spaces, indicators, probes, models, metrics, benchmarks, searches or pipeline-keys"
     )
     form = sub.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true")
     form.add_argument("--markdown", action="store_true", help="the page of the documentation")
-    return top
 
 
-def _settings(sub: argparse.ArgumentParser, option: str, text: str) -> None:
+def _pairs(sub: argparse.ArgumentParser, option: str, text: str) -> None:
     sub.add_argument(option, nargs="+", default=[], action="extend", metavar="KEY=VALUE", help=text)
 
 
-def _work(sub: argparse.ArgumentParser) -> None:
+def _by(sub: argparse.ArgumentParser) -> None:
+    from fusion.work import Work
+
     sub.add_argument("--device", default=Work.device, help="auto, cpu, cuda or cuda:N (default: auto)")
     sub.add_argument("--workers", type=int, default=Work.workers, help="processes (default: one per core)")
 
@@ -114,7 +141,7 @@ def _passes(sub: argparse.ArgumentParser) -> None:
 
 def _from_space(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--space", required=True, help=SPACE)
-    _settings(sub, "--space-set", "settings of the space")
+    _pairs(sub, "--space-set", "settings of the space")
     sub.add_argument("--archs", required=True, help=ARCHS)
     sub.add_argument("--arch-column", help="column of the architectures")
     sub.add_argument("--images", required=True, help="digits, or a CIFAR folder, an .npz, an image folder")
@@ -148,3 +175,17 @@ def _numbers(sub: argparse.ArgumentParser, defaults: Judging | SearchSettings) -
             sub.add_argument(
                 f"--{field.name.replace('_', '-')}", type=int, default=value, help=f"default: {told}"
             )
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "run": ("Run a pipeline from architectures to report.", _run),
+    "measure": ("Train architectures over several seeds and record their accuracies.", _measure),
+    "extract": ("Compute indicators into a table; goes on where it was stopped.", _extract),
+    "fit": ("Fit a fusion model on an indicator table and measured accuracies.", _fit),
+    "predict": ("Predict accuracies with a fitted model.", _predict),
+    "evaluate": ("Judge models and single indicators on held-out architectures.", _evaluate),
+    "search": ("Search a space with a predictor, and without one for comparison.", _search),
+    "score": ("Compute the indicators of any one network.", _score),
+    "check-space": ("Check that a space has the properties that all else relies on.", _check_space),
+    "list": ("List what there is.", _list),
+}

@@ -260,13 +260,13 @@ def _search(args: argparse.Namespace) -> None:
 def _score(args: argparse.Namespace) -> None:
     from fusion.extraction.scoring import lines, load_network, score
     from fusion.images import load_images
-    from fusion.storage.files import write_atomic
+    from fusion.storage.files import write_frame
 
     network = load_network(args.network, read_settings(args.args, "--args"))
     batch = load_images(args.images).batch(args.batch_size, args.seed)
     table = score(network, batch, args.indicators, seed=args.seed, device=args.device)
     if args.out:
-        write_atomic(args.out, table.to_csv().encode())
+        write_frame(args.out, table.reset_index())
     if args.json:
         rows = table.astype(object).where(table.notna(), None).reset_index().to_dict("records")
         print(json.dumps(rows, indent=1))
@@ -322,7 +322,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         from fusion.cli.arguments import parser  # whose defaults import much: what fails then is told too
 
-        args = parser().parse_args(argv)
+        given = sys.argv[1:] if argv is None else argv
+        args = parser(next((word for word in given if not word.startswith("-")), None)).parse_args(given)
         COMMANDS[args.command](args)
         sys.stdout.flush()
     except FusionError as error:

@@ -82,6 +82,15 @@ class Judging(Settings):
         Bootstrap replicates of the intervals; with 0 there are none.
     seed : int
         Of splits and replicates.
+
+    Examples
+    --------
+    >>> import fusion
+    >>> plan, notes = fusion.Judging().fit(30)
+    >>> plan.train_size, plan.train_sizes
+    (20, (10, 20))
+    >>> notes
+    ('of 30 architectures, 20 are trained on and 10 tested',)
     """
 
     kind = "evaluation"

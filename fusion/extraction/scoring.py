@@ -93,6 +93,15 @@ def score(
     FusionError
         For an unknown indicator or device, a network that cannot be built or copied, and one that
         does not map these images to logits. What fails later makes a null with a status.
+
+    Examples
+    --------
+    >>> import fusion
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+    >>> found = fusion.score(network, fusion.images("digits").batch(8), "params,naswot")
+    >>> int(found.loc["params", "value"])
+    1490
     """
     names = select(indicators)
     device = pick_device(device)

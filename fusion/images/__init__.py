@@ -34,6 +34,12 @@ def load_images(source: str | Path) -> ImageSet:
     ------
     FusionError
         When there is nothing readable at the path.
+
+    Examples
+    --------
+    >>> import fusion
+    >>> fusion.images("digits").batch(64).x.shape
+    torch.Size([64, 1, 8, 8])
     """
     return replace(_read(source), source=str(source))
 

@@ -128,6 +128,12 @@ def select(names: str | Sequence[str]) -> list[str]:
     ------
     FusionError
         For an unknown name, or none at all.
+
+    Examples
+    --------
+    >>> import fusion
+    >>> fusion.select("params,fi")
+    ['params', 'cj', 'os', 'nlr', 'cnntk']
     """
     wanted = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     chosen: list[str] = []

@@ -30,6 +30,12 @@ class SearchSettings(Settings):
         Searches of each kind.
     seed : int
         Of all searches.
+
+    Examples
+    --------
+    >>> import fusion
+    >>> fusion.SearchSettings(budget=30).initial
+    20
     """
 
     kind = "search"

@@ -101,6 +101,12 @@ class Recipe(Settings):
     ------
     FusionError
         For a value of the wrong type or out of range.
+
+    Examples
+    --------
+    >>> import fusion
+    >>> fusion.Recipe(epochs=5, test_every=2).tested
+    (2, 4, 5)
     """
 
     kind = "recipe"

@@ -59,6 +59,12 @@ class Work:
         Processes; 0 is one per core.
     progress : bool
         Show progress bars on standard error.
+
+    Examples
+    --------
+    >>> import fusion
+    >>> fusion.Work(device="cpu", workers=2).processes
+    2
     """
 
     device: str = "auto"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import torch
 
 import fusion
+from fusion.errors import FusionError
+from fusion.storage.files import read_bytes
 
 _LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "lightgbm", "pandas", "pyarrow")
 
@@ -29,8 +32,8 @@ def hardware(name: str) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
-        with open("/proc/cpuinfo") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+        lines = read_bytes(Path("/proc/cpuinfo")).decode(errors="replace").splitlines()
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
         return names[0] if names else platform.machine()
-    except OSError:
+    except FusionError:
         return platform.processor() or platform.machine()
