@@ -6,7 +6,6 @@ from functools import partial
 
 import pytest
 import torch
-from fusion.extraction.score import score
 from torch import nn
 from torch.nn import functional
 
