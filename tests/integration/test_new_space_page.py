@@ -43,7 +43,7 @@ def test_the_report_judges_the_model(followed):
     assert values.notna().all(axis=None)
     metrics = json.loads((folder / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["protocol"]["networks"] == ARCHITECTURES
-    assert metrics["methods"]["weighted_sum"]["metrics"]["srocc"]["mean"] > 0.3
+    assert metrics["methods"]["weighted_sum"]["scores"]["srocc"]["mean"] > 0.3
     report = (folder / "out" / "report.html").read_text(encoding="utf-8")
     assert "Plain stacks on digits" in report
 
