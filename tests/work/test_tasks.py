@@ -9,6 +9,7 @@ import sys
 
 import pandas as pd
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from fusion.plugins import load_object
 from fusion.work.tasks import run_tasks
@@ -88,7 +89,10 @@ def test_what_was_computed_is_stored_when_interrupted():
 def test_workers_find_a_file_with_a_dot_in_its_name(own_folder):
     (own_folder / "tasks.v2.py").write_text("def row(task):\n    return [{'key': task + 1}]\n")
     store = Store()
-    run_tasks(load_object("tasks.v2.py:row"), range(3), store, workers=2, progress=False)
+    try:
+        run_tasks(load_object("tasks.v2.py:row"), range(3), store, workers=2, progress=False)
+    finally:
+        get_reusable_executor().shutdown()  # its workers know the folder of this test
     assert sorted(store.rows) == [1, 2, 3]
 
 
