@@ -53,6 +53,13 @@ def page_file(page: str, name: str) -> str:
     return re.search(rf"`{re.escape(name)}`:\n\n```\w+\n(.*?)```", text, re.DOTALL).group(1)
 
 
+@pytest.fixture
+def one_process(monkeypatch):
+    """Work as README has it, without the time that it takes to start processes."""
+    monkeypatch.setattr("fusion.work.devices.default_workers", lambda: 1)
+
+
+@pytest.mark.usefixtures("one_process")
 def test_the_door_of_a_new_space(own_folder, capsys):
     (own_folder / "stacks.py").write_text(page_file("new-space.md", "stacks.py"))
     code = door("A new search space")
@@ -66,6 +73,7 @@ def test_the_door_of_a_new_space(own_folder, capsys):
     assert "params" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("one_process")
 def test_the_doors_of_the_night_and_of_the_report(own_folder):
     measured = pd.read_parquet(bundled("data/digits-tss/accuracies.parquet"))
     measured[["arch", "accuracy"]].to_csv("accuracies.csv", index=False)
