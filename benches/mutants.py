@@ -43,13 +43,13 @@ from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("pipeline", "search", "evaluation", "regression", "tables")
-COPIED, LINKED = ("fusion", "tests"), ("data", "docs", "models", "pipelines", "pyproject.toml", "README.md")
+COPIED, LINKED = ("fusion", "tests"), ("data", "docs", "models", "pipelines", "conftest.py", "pyproject.toml")
 # `is` for `==` and the reverse: for names and None there is no difference that a test could see
 EQUIVALENT = {
     f"core/ReplaceComparisonOperator_{one}" for one in ("Eq_Is", "Is_Eq", "NotEq_IsNot", "IsNot_NotEq")
 }
 # Shrinking a failing example to the smallest one can take minutes, and nobody reads it.
-CONFTEST = """from hypothesis import Phase, settings
+PLUGIN = """from hypothesis import Phase, settings
 
 settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate], database=None, deadline=None)
 settings.load_profile("mutants")
@@ -70,7 +70,7 @@ class Tried:
 def command(folder: str, tests: Sequence[str] = ()) -> str:
     """Return the command that runs a folder's tests, or some of them."""
     names = shlex.join(tests or [f"tests/{folder}"])
-    return f"{sys.executable} -m pytest -q -x -p no:cacheprovider -m 'not slow' {names}"
+    return f"{sys.executable} -m pytest -q -x -p no:cacheprovider -p mutants_profile -m 'not slow' {names}"
 
 
 def digest(folder: str) -> str:
@@ -90,7 +90,7 @@ def copy_tree(to: Path) -> None:
         shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in LINKED:
         (to / name).symlink_to(ROOT / name)
-    (to / "conftest.py").write_text(CONFTEST)
+    (to / "mutants_profile.py").write_text(PLUGIN)
 
 
 def in_annotations(path: Path, places: set[tuple[int, int]]) -> set[tuple[int, int]]:

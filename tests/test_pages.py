@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import fusion
 from tests.test_house import ORDER
 
 ROOT = Path(__file__).parents[1]
@@ -60,3 +61,8 @@ def test_the_floor_plan_is_the_house():
     plan = re.search(r"```\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL).group(1)
     floors = [re.match(r"[a-z_ ]+", line) for line in reversed(plan.splitlines())]
     assert [name for floor in floors if floor for name in floor.group().split()] == ORDER
+
+
+def test_changelog_and_citation_know_the_version():
+    assert f"\n## [{fusion.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"\nversion: {fusion.__version__}\n" in (ROOT / "CITATION.cff").read_text()

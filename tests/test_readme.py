@@ -42,6 +42,24 @@ def test_every_door_has_command_and_python_side_by_side():
     assert [(len(commands(door)) > 1, door.count("```python")) for door in doors] == [(True, 1)] * 3
 
 
+def row(page: str, start: str) -> list[str]:
+    """Return the cells of the one row of a page's tables that starts so, but for the first."""
+    (line,) = (line for line in page.splitlines() if line.startswith(f"| {start}"))
+    return [cell.strip() for cell in line.split("|")[2:-1]]
+
+
+def test_the_small_table_says_what_the_page_of_results_says():
+    results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    sections = {text.splitlines()[0]: text for text in results.split("\n## ")}
+    spaces = ["NATS-Bench, topology", "NATS-Bench, sizes", "NAS-Bench-101", "DARTS"]
+    for start, model in (("`lightgbm`, 100", "lightgbm"), ("`weighted_sum`", "weighted_sum")):
+        sroccs = [row(sections[name], f"**`{model}`**")[2].split()[0] for name in spaces]
+        assert row(README, start) == sroccs
+    transfer = sections["Trained on the spaces you have, used on one you do not"]
+    assert row(README, "`lightgbm`, accuracies of the other") == row(transfer, "`lightgbm`, none")
+    assert row(README, "best of 97") == row(transfer, "best indicator of this space")
+
+
 def door(title: str) -> str:
     """Return the Python of the door whose title begins so."""
     return re.search(rf"^## {title}.*?```python\n(.*?)```", README, re.DOTALL | re.MULTILINE).group(1)
@@ -53,6 +71,13 @@ def page_file(page: str, name: str) -> str:
     return re.search(rf"`{re.escape(name)}`:\n\n```\w+\n(.*?)```", text, re.DOTALL).group(1)
 
 
+@pytest.fixture
+def one_process(monkeypatch):
+    """Work as README has it, without the time that it takes to start processes."""
+    monkeypatch.setattr("fusion.work.devices.default_workers", lambda: 1)
+
+
+@pytest.mark.usefixtures("one_process")
 def test_the_door_of_a_new_space(own_folder, capsys):
     (own_folder / "stacks.py").write_text(page_file("new-space.md", "stacks.py"))
     code = door("A new search space")
@@ -66,6 +91,7 @@ def test_the_door_of_a_new_space(own_folder, capsys):
     assert "params" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("one_process")
 def test_the_doors_of_the_night_and_of_the_report(own_folder):
     measured = pd.read_parquet(bundled("data/digits-tss/accuracies.parquet"))
     measured[["arch", "accuracy"]].to_csv("accuracies.csv", index=False)
