@@ -82,7 +82,7 @@ def _evaluate(sub: argparse.ArgumentParser) -> None:
 
     _from_table(sub, "one or more, comma-separated")
     _numbers(sub, Judging())
-    sub.add_argument("--train-sizes", help="of the learning curve, comma-separated (default: what fits)")
+    sub.add_argument("--train-sizes", type=int, nargs="+", help="of the learning curve (default: what fits)")
 
 
 def _search(sub: argparse.ArgumentParser) -> None:

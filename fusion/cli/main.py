@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from fusion.work import Work
 
 
+# Single indicators that `evaluate` prints, of perhaps a hundred.
+_SHOWN = 10
+
+
 def _told(lines: Iterable[str]) -> None:
     """Print what a user should know beside the result, on standard error."""
     for line in lines:
@@ -192,31 +196,28 @@ def _predict(args: argparse.Namespace) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from fusion.evaluation import Judging, Transfer, evaluate
+    from fusion.evaluation.words import by_strength
 
-    sizes = None if args.train_sizes is None else _whole_numbers("--train-sizes", args.train_sizes)
     numbers = {field.name: getattr(args, field.name) for field in fields(Judging)}
     found = evaluate(
         _one_or_all(_data(args)),
         args.model.split(","),
-        settings=Judging(**{**numbers, "train_sizes": sizes}),
+        settings=Judging(**numbers),
     )
     found.write(args.out)
     if isinstance(found, Transfer):
         for name, of in found.groups.items():
             print(f"\n{name}")
-            _print_methods({row.name: of.methods[row.groups[name].method] for row in found.summary})
+            cells = {row.name: row.groups[name] for row in found.summary if name in row.groups}
+            _print_methods({row: of.methods[cell.method] for row, cell in cells.items()})
     else:
-        _print_methods(
-            dict(sorted(found.methods.items(), key=lambda item: -(item[1].scores["srocc"].mean or -2)))
-        )
-    print(f"Report: {args.out / 'report.html'}")
+        ranked = by_strength(found.methods)
+        weak = [name for name in ranked if found.methods[name].kind == "indicator"][_SHOWN:]
+        _print_methods({name: found.methods[name] for name in ranked if name not in weak})
+        if weak:
+            print(f"and {len(weak)} other indicators, in the report")
     _told([*found.notes, *found.warnings])
-
-
-def _whole_numbers(option: str, text: str) -> tuple[int, ...]:
-    if not all(part.strip().isdecimal() for part in text.split(",")):
-        raise FusionError(f"{option} {text}: expected whole numbers, comma-separated")
-    return tuple(int(part) for part in text.split(","))
+    print(f"Report: {args.out / 'report.html'}")
 
 
 def _print_methods(methods: Mapping[str, Method]) -> None:
