@@ -10,7 +10,7 @@ from fusion.images import load_images
 from fusion.regression import Predictor
 from fusion.work import Work
 from tests.integration.pages import Page
-from tests.regression.small import SPACE, distinct
+from tests.tables.small import SPACE, distinct
 
 PAGE = Page("models.md")
 

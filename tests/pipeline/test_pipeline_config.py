@@ -54,7 +54,7 @@ def test_settings_override_nested_keys_and_keep_the_rest():
     pipeline = load_pipeline("digits", pairs)
     assert pipeline.evaluation == replace(before.evaluation, splits=3)
     assert pipeline.indicators == "cj,params"
-    assert pipeline.models["fi"] == ModelSpec("weighted_sum", "fi", {})
+    assert pipeline.models["fi"] == ModelSpec("fi", None, {})
     assert pipeline.models["lightgbm"] == before.models["lightgbm"]
     assert pipeline.search is None
 

@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from fusion.regression import MODELS, ModelSpec, Predictor, fit, make_model
 from fusion.regression.base import pool_values
 from fusion.tables import Pool
-from tests.regression.small import NAMES, labelled
+from tests.tables.small import NAMES, labelled
 
 SMALL = {"lightgbm": {"n_estimators": 20, "n_members": 2}}
 

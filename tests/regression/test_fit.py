@@ -7,7 +7,7 @@ import pytest
 from fusion.errors import FusionError
 from fusion.regression import MODELS, ModelSpec, WeightedSum, fit, fit_groups, make_model
 from fusion.regression.groups import SCORE, common_indicators, grouped
-from tests.regression.small import NAMES, SPACE, accuracies_of, distinct, labelled, table_of, values_of
+from tests.tables.small import NAMES, SPACE, accuracies_of, distinct, labelled, table_of, values_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 SMALL = {"lightgbm": {"n_estimators": 5, "n_members": 2}}

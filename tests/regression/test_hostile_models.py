@@ -15,7 +15,7 @@ import pytest
 from fusion.errors import FusionError
 from fusion.regression import ModelSpec, Predictor, fit
 from fusion.tables import IndicatorTable
-from tests.regression.small import labelled
+from tests.tables.small import labelled
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

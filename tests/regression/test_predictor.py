@@ -14,7 +14,7 @@ from fusion.regression import Predictor, fit
 from fusion.regression.groups import SCORE, within_group
 from fusion.spaces import make_space
 from fusion.work import Work
-from tests.regression.small import (
+from tests.tables.small import (
     IMAGES,
     NAMES,
     SPACE,

@@ -11,7 +11,7 @@ from fusion.errors import FusionError
 from fusion.regression import LightGBM, WeightedSum
 from fusion.regression.groups import Group, common_indicators, fit_groups, grouped, unseen, within_group
 from fusion.spaces import make_space
-from tests.regression.small import SPACE, distinct, labelled
+from tests.tables.small import SPACE, distinct, labelled
 
 NAMES = ["good", "poor", "noise"]
 

@@ -23,7 +23,7 @@ from fusion.regression import (
 )
 from fusion.regression.saving import FORMAT, document, read_model, write_model
 from fusion.spaces import make_space
-from tests.regression.small import NAMES, accuracies_of, distinct, labelled, table_of, values_of
+from tests.tables.small import NAMES, accuracies_of, distinct, labelled, table_of, values_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
