@@ -14,10 +14,23 @@ from cosmic_ray.operators.operator import Example, Operator
 from parso.python.tree import Keyword
 
 PROVIDER = "wiring"
-# what is said to a user, or holds whatever is given: no test needs to see that these are gone
+# said to a user, seen by eyes alone, or true whatever is given: no test needs to see that these are gone
 IGNORED = frozenset(
     {"delay", "desc", "description", "disable", "frozen", "kind", "progress", "repr", "stacklevel", "strict"}
-    | {"total", "unit"}
+    | {
+        "total",
+        "unit",
+        "alpha",
+        "capsize",
+        "cmap",
+        "color",
+        "edgecolor",
+        "edgecolors",
+        "fontsize",
+        "ha",
+        "va",
+    }
+    | {"height_ratios", "linewidth", "linewidths", "lw", "marker", "markersize", "rotation", "zorder"}
 )
 Place = tuple[tuple[int, int], tuple[int, int]]
 

@@ -38,7 +38,7 @@ from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkItem, WorkResult
 from coverage import CoverageData
 from joblib import Parallel, delayed
-from mutant_operators import register
+from mutant_operators import IGNORED, register
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,15 +93,27 @@ def copy_tree(to: Path) -> None:
     (to / "mutants_profile.py").write_text(PLUGIN)
 
 
-def in_annotations(path: Path, places: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Return those of some places that lie in an annotation, which runs no code."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        for field in ("annotation", "returns"):
-            note = getattr(node, field, None)
-            if isinstance(note, ast.expr):
-                start, end = (note.lineno, note.col_offset), (note.end_lineno or 0, note.end_col_offset or 0)
-                found |= {place for place in places if start <= place < end}
+def inert(path: Path, places: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Return those of some places where a change changes nothing that a test should see.
+
+    Annotations, which run no code; the values of keywords that `IGNORED` names, also as defaults; the bare
+    star among parameters, which cosmic-ray takes for a product.
+    """
+    text = path.read_text()
+    quiet: list[ast.expr | None] = []
+    for node in ast.walk(ast.parse(text)):
+        quiet += [getattr(node, field, None) for field in ("annotation", "returns")]
+        if isinstance(node, ast.keyword) and node.arg in IGNORED:
+            quiet.append(node.value)
+        if isinstance(node, ast.arguments):
+            named = zip(node.kwonlyargs, node.kw_defaults, strict=True)
+            quiet += [default for parameter, default in named if parameter.arg in IGNORED]
+    lines = text.splitlines()
+    found = {(line, column) for line, column in places if lines[line - 1][column:].startswith("*,")}
+    for part in quiet:
+        if isinstance(part, ast.expr):
+            start, end = (part.lineno, part.col_offset), (part.end_lineno or 0, part.end_col_offset or 0)
+            found |= {place for place in places if start <= place < end}
     return found
 
 
@@ -113,7 +125,7 @@ def by_place(database: WorkDB) -> Iterator[list[WorkItem]]:
         if mutation.operator_name not in EQUIVALENT:
             places.setdefault((mutation.module_path, mutation.start_pos), []).append(item)
     for path in {path for path, _ in places}:
-        for place in in_annotations(ROOT / path, {start for of, start in places if of == path}):
+        for place in inert(ROOT / path, {start for of, start in places if of == path}):
             del places[path, place]
     for key in sorted(places):
         yield sorted(

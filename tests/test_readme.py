@@ -32,7 +32,8 @@ def test_every_command_has_the_options_that_it_is_shown_with(name, monkeypatch, 
     monkeypatch.chdir(ROOT)
     for line in commands((ROOT / name).read_text(encoding="utf-8")):
         try:
-            parser().parse_args(shlex.split(line)[1:])
+            words = shlex.split(line)[1:]
+            parser(words[0]).parse_args(words)
         except SystemExit:
             pytest.fail(f"{line}: {capsys.readouterr().err}", pytrace=False)
 

@@ -34,12 +34,19 @@ def test_own_operators_make_what_their_examples_show(benches):
     assert mutate_code("x = f(a)\nreturn f\n", operators.DropStep(), 0) is None
 
 
-def test_annotations_are_no_places(benches, tmp_path):
+def test_annotations_and_what_is_for_eyes_alone_are_no_places(benches, tmp_path):
     mutants, _ = benches
     code = tmp_path / "code.py"
-    code.write_text("def f(a: int | None = 1 | 2) -> int | str:\n    b: int | str = a | 3\n    return b\n")
-    places = {(1, 9), (1, 24), (1, 34), (2, 7), (2, 19)}
-    assert mutants.in_annotations(code, places) == {(1, 9), (1, 34), (2, 7)}
+    code.write_text(
+        "def f(a: int | None = 1 | 2, *, progress=True, sure=True) -> int | str:\n"
+        "    b: int | str = a | 3\n"
+        "    return g(b, alpha=0.5, beta=0.5)\n"
+    )
+    lines = code.read_text().splitlines()
+    alive = [(1, "1 | 2"), (1, "True)"), (2, "3"), (3, "0.5)")]
+    quiet = [(1, "int |"), (1, "*,"), (1, "True,"), (1, "int | str"), (2, "int |"), (3, "0.5,")]
+    at = {mark: (mark[0], lines[mark[0] - 1].index(mark[1])) for mark in (*alive, *quiet)}
+    assert mutants.inert(code, set(at.values())) == {at[mark] for mark in quiet}
 
 
 def test_the_report_counts_and_lists_survivors(benches):
