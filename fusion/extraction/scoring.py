@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
+from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
 import pandas as pd
@@ -16,7 +17,8 @@ from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from fusion.errors import FusionError
 from fusion.extraction.planner import compute
-from fusion.images.base import Batch
+from fusion.extraction.verb import draw_batch
+from fusion.images import Batch, ImageSet
 from fusion.indicators import INDICATORS, select
 from fusion.plugins import load_object
 from fusion.probes.base import Subject, preserved
@@ -54,7 +56,7 @@ def load_network(text: str, arguments: Mapping[str, Any] | None = None) -> Netwo
 
 def score(
     network: Network,
-    batch: Batch,
+    images: str | Path | ImageSet | Batch,
     indicators: str | Sequence[str] = "standard",
     *,
     seed: int = 0,
@@ -72,8 +74,9 @@ def score(
         A module is copied, and left as it is. A function is called without arguments, with
         torch's CPU generator seeded from `seed`, and must return a new network. Images
         (batch, channels, height, width) must map to logits (batch, classes).
-    batch : Batch
-        On any device; its labels must be smaller than the number of logits.
+    images : str, path, ImageSet or Batch
+        As in `fusion.images`; a batch of 64 is drawn with `seed`, but where a batch is given. Its labels
+        must be smaller than the number of logits.
     indicators : str or sequence of str
         Names or a preset; see `fusion.indicators.select`.
     seed : int
@@ -105,7 +108,7 @@ def score(
     """
     names = select(indicators)
     device = pick_device(device)
-    batch = batch.to(device)
+    batch = draw_batch(images, seed).to(device)
     with _prints_apart(), single_thread(), full_precision(), torch.enable_grad():
         built = _build(network, batch.x, seed)
         subject = Subject(lambda: built, batch, seed=derive_seed("probe", seed, 0))
