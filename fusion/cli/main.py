@@ -179,6 +179,7 @@ def _predict(args: argparse.Namespace) -> None:
         raise FusionError(f"{args.model}: was fitted on several tables; give --indicators of the new one")
     found = find_rows(space, args.archs, args.arch_column)
     if table is not None:
+        predictor.check(table)
         found = found.within(table)
     _told(found.told)
     with warnings.catch_warnings(record=True) as remarks:

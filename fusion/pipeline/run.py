@@ -117,7 +117,7 @@ def run_pipeline(pipeline: Pipeline, out: Path, *, space: str | None = None) -> 
     found = None
     if pipeline.search is not None:
         found = _searched(pipeline, data, specs, ledger, out, more)
-    evaluation.write(out, title=pipeline.title, search=found)
+    evaluation.report(out / "report.html", title=pipeline.title, search=found)
     return Run(out, evaluation, found)
 
 

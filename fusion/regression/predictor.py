@@ -143,7 +143,7 @@ class Predictor:
             from: images, device, seeds, versions; or are lacking.
         """
         if isinstance(what, IndicatorTable):
-            self._check(what)
+            self.check(what)
             values, index = what.values(self.features), None
             where = str(what.path)
         else:
@@ -151,7 +151,7 @@ class Predictor:
             values, index = self._extract(archs, images, out, work), pd.Index(archs, name="arch")
             where = "the architectures"
         if pool is not None:
-            self._check(pool)
+            self.check(pool)
         raw = self._raw(values, None if pool is None else pool.values(self.features))
         predicted = pd.Series(-raw if self.lower_is_better else raw, values.index, name=self.target)
         for line in self._remarks(values, predicted, where):
@@ -248,7 +248,8 @@ class Predictor:
             notes=list(self.notes),
         )
 
-    def _check(self, table: IndicatorTable) -> None:
+    def check(self, table: IndicatorTable) -> None:
+        """Raise FusionError unless a table was made as that of the model, or has the same versions."""
         for source in self.sources:
             source.check(table, versions_only=self.by_group)
 

@@ -69,16 +69,17 @@ def test_unknown_architecture(capsys, tmp_path):
 
 
 def test_accuracies_with_nan(capsys, work, tmp_path):
+    """A row without a value is left out and told; without any value there is nothing to do."""
     table = pd.read_csv(work / "accuracies.csv")
     table.loc[4, "accuracy"] = float("nan")
     table.to_csv(tmp_path / "accuracies.csv", index=False)
-    line = fails(
-        capsys,
-        *("fit", "--indicators", str(work / "indicators"), "--accuracies", str(tmp_path / "accuracies.csv")),
-        *("--target", "accuracy", "--model", "weighted_sum", "--out", str(tmp_path / "m")),
-    )
-    assert "line 6" in line
-    assert not (tmp_path / "m").exists()
+    fit = ["fit", "--indicators", str(work / "indicators"), "--accuracies", str(tmp_path / "accuracies.csv")]
+    fit += ["--target", "accuracy", "--model", "weighted_sum", "--out"]
+    assert main([*fit, str(tmp_path / "some")]) == 0
+    assert "1 row without a value left out (line 6)" in capsys.readouterr().out
+    table.assign(accuracy=float("nan")).to_csv(tmp_path / "accuracies.csv", index=False)
+    assert "no value in column 'accuracy'" in fails(capsys, *fit, str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,8 @@ def test_accuracies_with_nan(capsys, work, tmp_path):
         ("models.fi.model=lightgmb", "did you mean 'lightgbm'"),
         ("indicators=naswott", "did you mean 'naswot'"),
         ("images=nowhere.npz", "no such file"),
-        ("accuracies.table=nowhere.csv", "no such file"),
+        ("accuracies.archive=nowhere", "no table here"),
+        ("accuracies.table=nowhere.csv", "either a table or an archive"),
         ("device=gpu", "auto, cpu, cuda"),
         ("nothing", "key=value"),
     ],
@@ -122,8 +124,8 @@ def test_model_of_another_version(capsys, work, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(work / "model", model)
     text = (model / "model.json").read_text()
-    assert '"format": 1' in text
-    (model / "model.json").write_text(text.replace('"format": 1', '"format": 999'))
+    assert '"format": 2' in text
+    (model / "model.json").write_text(text.replace('"format": 2', '"format": 999'))
     line = fails(
         capsys,
         "predict",

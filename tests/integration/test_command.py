@@ -89,7 +89,8 @@ def test_fit_prints_the_equation(work, tmp_path, capsys):
 
 
 def test_evaluate_alone(work, tmp_path, capsys):
-    options = ["--model", "weighted_sum", "--train-size", "20", "--splits", "3", "--out", str(tmp_path / "e")]
+    options = ["--model", "weighted_sum", "--train-size", "20", "--splits", "2", "--bootstrap", "10"]
+    options += ["--out", str(tmp_path / "e")]
     assert main(["evaluate", *training(work), *options]) == 0
     metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
     assert metrics["methods"]["weighted_sum"]["kind"] == "model"
@@ -251,7 +252,7 @@ def test_a_second_run_computes_nothing(finished, monkeypatch, capsys):
     assert changed <= {"report.html"}
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"Report: {out / 'report.html'}"
-    assert len(lines) == 5
+    assert lines[-1].startswith("Best accuracy found by search: random ")
 
 
 def test_set_overrides_a_key_and_recomputes_what_depends_on_it(finished, tmp_path):

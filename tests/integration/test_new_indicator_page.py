@@ -55,7 +55,7 @@ def test_it_is_in_the_report(followed):
     folder, _ = followed
     metrics = json.loads((folder / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["methods"][NAME]["kind"] == "indicator"
-    assert metrics["methods"][NAME]["srocc"]["mean"] is not None
+    assert metrics["methods"][NAME]["scores"]["srocc"]["mean"] is not None
     assert NAME in metrics["equations"]["weighted_sum"]
     assert NAME in (folder / "out" / "report.html").read_text(encoding="utf-8")
 
