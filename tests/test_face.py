@@ -20,7 +20,7 @@ FOLDERS = {
         *("DEFAULT_MODELS", "METRICS", "Evaluation", "Interval", "Judging", "Method", "Metric", "Plan"),
         *("Protocol", "Transfer", "evaluate", "judge", "split", "split_half_reliability"),
     },
-    "extraction": {"Estimate", "estimate", "extract", "score"},
+    "extraction": {"Estimate", "attach", "estimate", "extract", "score"},
     "images": {"Batch", "ImageSet", "load_images"},
     "indicators": {"INDICATORS", "PRESETS", "Indicator", "indicator", "needs_graphs", "select"},
     "probes": {"COSTS", "PROBES", "Observations", "Probe", "Subject", "Undefined"},
@@ -30,7 +30,7 @@ FOLDERS = {
         *("fit_groups", "grouped", "make_model"),
     },
     "search": {
-        *("PROPOSERS", "Comparison", "Indicators", "Measure", "SearchMethod", "SearchResult"),
+        *("PROPOSERS", "Comparison", "Growing", "Indicators", "Measure", "SearchMethod", "SearchResult"),
         *("SearchSettings", "compare", "predictor_search", "random_search", "search"),
     },
     "spaces": {"SPACES", "Space", "make_space", "restore_space"},

@@ -230,26 +230,17 @@ def _print_methods(methods: Mapping[str, Method]) -> None:
 
 
 def _search(args: argparse.Namespace) -> None:
-    from fusion.extraction import extract
-    from fusion.images import load_images
-    from fusion.search import SearchSettings, search
+    from fusion.extraction import attach
+    from fusion.search import Growing, SearchSettings, search
     from fusion.storage.documents import write_json
     from fusion.storage.files import make_folder
 
     args.indicators, args.accuracies, args.target = [args.indicators], [args.accuracies], [args.target]
     (data,) = _data(args)
     settings = SearchSettings(**{field.name: getattr(args, field.name) for field in fields(SearchSettings)})
-    table, more = data.table, None
+    more = None
     if args.images is not None:
-        batch = load_images(args.images).batch(table.meta["batch_size"], table.meta["seed"])
-        names = list(table.values().columns)
-
-        def more(keys: Sequence[str]) -> Any:
-            return extract(
-                data.space, keys, names, images=batch, out=table.path, repeats=table.repeats,
-                seed=table.meta["seed"], work=_work(args),
-            ).values()  # fmt: skip
-
+        more = Growing(attach(data.table, args.images, _work(args)).extend)
     found = search(data, args.model, settings, more=more)
     make_folder(args.out)
     write_json(args.out / "search.json", found.to_json())

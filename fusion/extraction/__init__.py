@@ -2,6 +2,6 @@
 
 from fusion.extraction.cost import Estimate
 from fusion.extraction.scoring import score
-from fusion.extraction.verb import estimate, extract
+from fusion.extraction.verb import attach, estimate, extract
 
-__all__ = ["Estimate", "estimate", "extract", "score"]
+__all__ = ["Estimate", "attach", "estimate", "extract", "score"]

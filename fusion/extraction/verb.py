@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,12 +57,12 @@ def _extract(task: _Task, *, space: Space, batch: Batch, seed: int, device: str)
     ]
 
 
-def draw_batch(images: str | Path | ImageSet | Batch, seed: int) -> Batch:
-    """Return the mini-batch that `images` names: of `BATCH_SIZE`, but where a batch is given."""
+def draw_batch(images: str | Path | ImageSet | Batch, seed: int, size: int = BATCH_SIZE) -> Batch:
+    """Return the mini-batch that `images` names: of `size`, but where a batch is given."""
     if isinstance(images, Batch):
         return images
     found = images if isinstance(images, ImageSet) else load_images(images)
-    return found.batch(BATCH_SIZE, seed)
+    return found.batch(size, seed)
 
 
 def extract(
@@ -157,6 +157,35 @@ def estimate(
         rows = _create(space, batch, Path(out), seed, work).read(KEYS)
     tasks = _tasks(rows, keys, names, repeats)
     return try_some(space, [task.key for task in tasks], batch, names, work=work)
+
+
+def attach(
+    table: IndicatorTable,
+    images: str | Path | ImageSet | Batch,
+    work: Work = Work(),  # noqa: B008  (frozen)
+) -> IndicatorTable:
+    """Return a table that was only read as one that computes what it lacks.
+
+    Parameters
+    ----------
+    table : IndicatorTable
+    images : str, path, ImageSet or Batch
+        Those from which it was computed.
+    work : Work
+
+    Raises
+    ------
+    FusionError
+        When the images or the type of device are not those of the table.
+    """
+    meta = table.meta
+    batch = draw_batch(images, meta["seed"], meta["batch_size"])
+    for name, ours in (("batch_digest", batch.digest), ("device", device_type(work.pick()))):
+        if meta[name] != ours:
+            raise FusionError(f"{table.path}: {name} is {meta[name]!r}, here it is {ours!r}; use what it had")
+    repeats, seed = table.repeats, meta["seed"]
+    fill = partial(_fill, table.store, table.space, batch, repeats=repeats, seed=seed, work=work)
+    return replace(table, compute=fill)
 
 
 def _create(space: Space, batch: Batch, out: Path, seed: int, work: Work) -> PartStore:

@@ -21,7 +21,7 @@ from fusion.images import Batch, load_images
 from fusion.indicators import select
 from fusion.pipeline.config import Pipeline
 from fusion.regression import ModelSpec, fit
-from fusion.search import Comparison, Indicators, search
+from fusion.search import Comparison, Growing, Indicators, search
 from fusion.spaces import Space, make_space
 from fusion.storage.bundled import find
 from fusion.storage.documents import read_json, write_json
@@ -145,7 +145,7 @@ def _labelled(
     assert pipeline.images is not None
     batch = load_images(pipeline.images).batch(pipeline.batch_size, pipeline.seed)
     make = partial(_extract, pipeline, space, names, batch)
-    more: Indicators = lambda keys: make(keys, out / "searched", progress=False).values()  # noqa: E731
+    more = Growing(partial(make, out=out / "searched", progress=False))
     table = make(wanted, out / "indicators")
     return Labelled.join(table, accuracies, archs=archs, target=pipeline.target), more
 

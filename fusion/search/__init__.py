@@ -1,7 +1,7 @@
 """A space, a predictor and a budget to architectures."""
 
 from fusion.callable_folder import callable_folder
-from fusion.search.base import Indicators, Measure, SearchResult
+from fusion.search.base import Growing, Indicators, Measure, SearchResult
 from fusion.search.compare import compare
 from fusion.search.predictor_search import predictor_search
 from fusion.search.proposers import PROPOSERS
@@ -12,6 +12,7 @@ from fusion.search.verb import search
 __all__ = [
     "PROPOSERS",
     "Comparison",
+    "Growing",
     "Indicators",
     "Measure",
     "SearchMethod",

@@ -12,12 +12,32 @@ import pandas as pd
 
 from fusion.errors import FusionError
 from fusion.spaces.base import Space
+from fusion.tables import IndicatorTable
 
 Measure: TypeAlias = Callable[[str], float]
 """The accuracy of a canonical key; KeyError where there is none."""
 
 Indicators: TypeAlias = Callable[[Sequence[str]], pd.DataFrame]
 """The indicator table of keys (index = the keys); cheap relative to measuring."""
+
+
+class Growing:
+    """Indicators of a table that computes what it lacks; the table is made by the first that is asked.
+
+    Parameters
+    ----------
+    first : callable
+        Keys -> a table of them that can be extended, such as one that `extract` made.
+    """
+
+    def __init__(self, first: Callable[[Sequence[str]], IndicatorTable]) -> None:
+        self._first = first
+        self._table: IndicatorTable | None = None
+
+    def __call__(self, keys: Sequence[str]) -> pd.DataFrame:
+        """Return the indicators of `keys`, by key."""
+        self._table = self._first(keys) if self._table is None else self._table.extend(keys)
+        return self._table.only(keys).values()
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,8 @@ class IndicatorTable:
         names = self.indicators if indicators is None else tuple(indicators)
         if indicators is not None:
             self._columns(self._means, indicators)
-        if archs is not None and (missing := [key for key in keys or () if key not in self._means.index]):
+        known = self._known if archs is not None else frozenset()
+        if archs is not None and (missing := [key for key in keys or () if key not in known]):
             raise FusionError(
                 f"{self.path}: lacks {len(missing)} of {len(keys or ())} architectures, the first "
                 f"{missing[0]}; choose others, or give images to extract from instead of a table"
@@ -221,6 +222,10 @@ class IndicatorTable:
         if not isinstance(accuracies, Accuracies):
             accuracies = read_accuracies(find(accuracies), self.space, column)
         return Labelled.join(self, accuracies, archs=archs, target=target)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self._seen["key"].unique())
 
     @property
     def _seen(self) -> pd.DataFrame:

@@ -152,7 +152,7 @@ def test_no_command_opens_a_store_twice(own, tmp_path, opened):
     archs = str(tmp_path / "archs.csv")
     measured = pd.read_parquet(bundled("data/digits-tss/accuracies.parquet")).iloc[:40]
     measured.to_csv(archs, index=False)
-    extract = ["extract", *SPACE, *IMAGES, "--archs", archs, "--indicators", "params,flops,cj,os"]
+    extract = ["extract", *SPACE, *IMAGES, "--archs", archs, "--indicators", "params,nlr,cnntk,cj,os"]
     trained = ["--indicators", table, "--accuracies", archs, "--target", "accuracy"]
     few = ["--budget", "6", "--initial", "4", "--rounds", "1", "--candidates", "4", "--repeats", "1"]
     predict = ["predict", "--model", model, "--archs", archs, "--workers", "1"]
@@ -179,6 +179,17 @@ search: {{budget: 8, initial: 4, rounds: 2, candidates: 6, repeats: 1}}
         [*predict, "--out", str(tmp_path / "q.csv")],
         ["evaluate", *trained, "--model", "weighted_sum", "--splits", "2", "--out", str(tmp_path / "e")],
         ["search", *trained, "--model", "weighted_sum", *few, "--out", str(tmp_path / "s")],
+        [
+            "search",
+            *trained,
+            "--model",
+            "weighted_sum",
+            *few,
+            "--images",
+            "digits",
+            "--out",
+            str(tmp_path / "s"),
+        ],
         ["run", str(pipeline), "--out", str(tmp_path / "out")],
         ["run", str(pipeline), "--out", str(tmp_path / "out")],
     ]
