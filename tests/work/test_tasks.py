@@ -32,7 +32,7 @@ def work(task):
 
 
 try:
-    run_tasks(work, list(range(500)), Store(), workers=2, description="wait")
+    run_tasks(work, list(range(3000)), Store(), workers=2, description="wait")
 except KeyboardInterrupt:
     print("interrupted", file=sys.stderr)
     sys.exit(130)
@@ -109,6 +109,6 @@ def test_an_early_interrupt_ends_in_one_line(tmp_path):
     assert process.stderr is not None
     told = os.read(process.stderr.fileno(), 1000)  # the empty bar: workers are starting
     os.killpg(process.pid, signal.SIGINT)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in (told + rest).decode()
