@@ -56,18 +56,17 @@ def values_of(keys, seed=0, names=NAMES):
     return values, quality
 
 
-def accuracies_of(by_arch, **kwargs):
-    """Return accuracies by architecture as if they had been read."""
+def accuracies_of(by_arch, **changed):
+    """Return accuracies by architecture as if they had been read; `changed` replaces what is unknown."""
     by_arch = by_arch.rename("accuracy").rename_axis(index="arch")
-    return Accuracies(
-        by_arch,
-        pd.Series(pd.NA, by_arch.index, dtype="Int64"),
-        pd.Series(np.nan, by_arch.index),
-        pd.Series(np.nan, by_arch.index),
-        "own.csv",
-        len(by_arch),
-        **kwargs,
-    )
+    unknown = {
+        "seeds": pd.Series(pd.NA, by_arch.index, dtype="Int64"),
+        "cost": pd.Series(np.nan, by_arch.index),
+        "spread": pd.Series(np.nan, by_arch.index),
+        "source": "own.csv",
+        "rows": len(by_arch),
+    }
+    return Accuracies(by_arch=by_arch, **{**unknown, **changed})
 
 
 def labelled(folder, n=60, measured=40, draw=0, names=NAMES, **meta):

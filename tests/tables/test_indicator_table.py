@@ -150,3 +150,11 @@ def test_an_extraction_opens_each_part_once(tmp_path, opened):
     extract(SPACE, ARCHS, NAMES, images=BATCH, out=tmp_path / "t", work=ALONE).values()
     names = [name for name, what in opened if what == "opened"]
     assert len(names) == len(set(names)) == 1
+
+
+def test_a_table_without_rows_says_so(tmp_path):
+    made = extract(SPACE, ARCHS[:1], ["params"], images=BATCH, out=tmp_path / "t", work=ALONE)
+    for part in (tmp_path / "t" / "parts").iterdir():
+        part.unlink()
+    with pytest.raises(FusionError, match="the table has no rows yet"):
+        IndicatorTable.open(made.path).values()
