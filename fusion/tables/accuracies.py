@@ -51,7 +51,7 @@ class Accuracies:
     --------
     >>> import fusion
     >>> space = fusion.space("nats-tss")
-    >>> (folder / "a.csv").write_text("arch;accuracy\\n12839;93,63 %\\n12839;93,77 %\\n")
+    >>> (folder / "a.csv").write_text("arch;accuracy\n12839;93,63 %\n12839;93,77 %\n")
     42
     >>> found = fusion.tables.read_accuracies(folder / "a.csv", space)
     >>> round(float(found.by_arch.iloc[0]), 2), found.rows
