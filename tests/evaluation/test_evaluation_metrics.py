@@ -172,3 +172,9 @@ def test_split_half_reliability_of_scores_without_agreement_or_with_gaps():
     assert math.isnan(split_half_reliability(np.ones((20, 4))))
     with pytest.raises(FusionError, match="one column per seed"):
         split_half_reliability(rising)
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
+def test_accuracies_that_span_one_unit_are_not_constant(metric):
+    measured = np.linspace(0.0, 1.0, 11)
+    assert np.isfinite(metric.function(measured, measured[::-1] + 3.0))

@@ -44,6 +44,8 @@ def test_what_is_left_out_has_its_default(load):
     assert pipeline.evaluation == Judging(None, None, 10, 200, 0)
     assert pipeline.models == {name: ModelSpec(name) for name in ("weighted_sum", "lightgbm")}
     assert pipeline.architectures == Architectures()
+    assert (pipeline.seed, pipeline.repeats, pipeline.batch_size, pipeline.workers) == (0, 1, 64, 0)
+    assert (pipeline.device, pipeline.indicators) == ("auto", "standard")
     assert pipeline.search is None
     assert load({**MINIMAL, "search": {}}).search == SearchSettings()
 

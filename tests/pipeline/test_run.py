@@ -260,3 +260,54 @@ def test_several_tables_are_judged_by_what_the_others_taught(made, tmp_path):
     assert done.search is None
     assert fusion.load(tmp_path / "out" / "model").by_group
     assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_of_images_the_architectures_of_the_table_are_extracted(made, tmp_path):
+    rows = [(key, value) for key, value in made.items()][:14]
+    write(tmp_path, rows)
+    images = {"table": None, "images": "digits", "batch_size": 8, "workers": 1, "device": "cpu"}
+    few = {"architectures": {"sample": 5}, "indicators": "params,flops", "search": {**SEARCH, "budget": 6}}
+    done = run(tmp_path, **images, **few)
+    assert sorted(IndicatorTable.open(tmp_path / "out" / "indicators").values().index) == sorted(
+        made.index[:14]
+    )
+    assert done.evaluation.protocol.images == "digits"
+    assert done.search.networks == 14
+    assert not (tmp_path / "out" / "searched").exists()
+
+
+def test_a_search_computes_beside_the_table_what_it_looks_at(made, tmp_path, monkeypatch):
+    """Else the architectures that are judged would grow with every search."""
+    frame = pd.DataFrame(
+        {"accuracy": made, "seeds": 1, "cost": 2.0, "spread": np.nan}, pd.Index(made.index, name="arch")
+    )
+
+    class Whole:
+        path, notes = "whole", ()
+
+        def __init__(self, path):
+            pass
+
+        def accuracies(self, dataset, split, epochs, *, archs):
+            assert archs is None
+            return frame
+
+    monkeypatch.setattr("fusion.benchmarks.source.BENCHMARKS", {"whole": Whole})
+    (tmp_path / "archs.csv").write_text("arch\n" + "\n".join(made.index[:14]))
+    done = run(
+        tmp_path,
+        table=None,
+        images="digits",
+        batch_size=8,
+        workers=1,
+        device="cpu",
+        accuracies={"archive": "whole", "benchmark": "whole"},
+        architectures={"file": str(tmp_path / "archs.csv")},
+        indicators="params,flops",
+        search={**SEARCH, "candidates": 20},
+    )
+    assert done.evaluation.protocol.architectures == 14
+    assert len(IndicatorTable.open(tmp_path / "out" / "indicators").values()) == 14
+    assert len(IndicatorTable.open(tmp_path / "out" / "searched").values()) > 0
+    assert done.search.networks == 60
+    assert {method.cost for method in done.search.methods.values()} == {8 * 2.0}

@@ -104,3 +104,36 @@ def test_a_tournament_is_among_different_members(monkeypatch):
     for _ in range(40):
         proposers._child(SPACE, KEYS[:2], {KEYS[0]: 1.0, KEYS[1]: 2.0}, rng)
     assert set(parents) == {KEYS[1]}
+
+
+class Few(type(SPACE)):
+    """Twelve strings of the cells."""
+
+    name = "few"
+
+    def __init__(self):
+        super().__init__(channels=4, cells=1)
+        self.archs = [*distinct(11, seed=5), "|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"]
+
+    def __len__(self):
+        return len(self.archs)
+
+    def enumerate(self):
+        return iter(self.archs)
+
+    def neighbours(self, arch):
+        return [other for other in self.archs if other != arch]
+
+
+def test_where_all_networks_have_an_accuracy_the_space_itself_is_searched(tmp_path):
+    space = Few()
+    keys = list(dict.fromkeys(map(space.canonical, space.archs)))
+    values, quality = values_of(keys)
+    found = table_of(tmp_path / "t", values)
+    data = Labelled.join(IndicatorTable(found.store, space), accuracies_of(80 + 5 * quality))
+    settings = SearchSettings(budget=30, initial=4, rounds=2, candidates=30, repeats=1)
+    compared = search(data, settings=settings, progress=False)
+    assert (compared.whole, compared.networks) == (True, len(keys))
+    assert compared.best_of == "optimum of the space"
+    # fewer than the budget are measured, for there are no more
+    assert {len(method.trajectories[0]) for method in compared.methods.values()} == {len(keys)}
