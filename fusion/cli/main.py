@@ -168,10 +168,11 @@ def _fit(args: argparse.Namespace) -> None:
 
 def _predict(args: argparse.Namespace) -> None:
     from fusion.regression import Predictor
-    from fusion.storage.files import write_frame
+    from fusion.storage.files import check_frame_name, write_frame
     from fusion.tables import IndicatorTable
     from fusion.tables.choosing import find_rows
 
+    check_frame_name(args.out)
     predictor = Predictor.load(args.model, args.space)
     table = None if args.indicators is None else IndicatorTable.open(args.indicators, args.space)
     space = predictor.space if table is None else table.space

@@ -175,6 +175,12 @@ def read_parquet(path: Path) -> pd.DataFrame:
         reader.close()
 
 
+def check_frame_name(path: Path) -> None:
+    """Raise FusionError unless `write_frame` knows the ending of a name."""
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise FusionError(f"{path}: the name must end in .csv or .parquet")
+
+
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Write a table to a file whose name ends in .csv or .parquet, atomically; numbers come back exactly.
 
@@ -183,12 +189,11 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
     FusionError
         For another ending, or when it cannot be written.
     """
+    check_frame_name(path)
     if path.suffix.lower() == ".parquet":
         write_parquet(path, frame)
-    elif path.suffix.lower() == ".csv":
-        write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())
     else:
-        raise FusionError(f"{path}: the name must end in .csv or .parquet")
+        write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())
 
 
 def discard(stream: TextIO) -> None:
