@@ -8,7 +8,8 @@ import pytest
 from fusion.benchmarks.source import AccuracySettings, load_accuracies
 from fusion.errors import FusionError
 from fusion.spaces import make_space
-from fusion.tables.choosing import Architectures, choose_architectures
+from fusion.tables.choosing import Architectures, choose_architectures, find_rows
+from tests.tables.small import distinct, table_of, values_of
 
 SPACE = make_space("nats-tss", {"channels": 2, "cells": 1})
 
@@ -43,3 +44,20 @@ def test_accuracies_of_a_table_and_of_an_archive_alike(tmp_path):
     assert found.by_arch.to_dict() == {net: 60.0}
     assert "entry 2" in found.notes[0]
     assert load_accuracies(replace(chosen, lower_is_better=True), SPACE).by_arch.to_dict() == {net: -60.0}
+
+
+def test_rows_that_a_table_lacks_are_named(tmp_path):
+    keys = distinct(8, seed=1)
+    values, _ = values_of(keys[:5])
+    table = table_of(tmp_path / "t", values)
+    (tmp_path / "a.csv").write_text("arch,note\n" + "\n".join(f"{key},{i}" for i, key in enumerate(keys)))
+    found = find_rows(table.space, str(tmp_path / "a.csv")).within(table)
+    assert found.archs == keys[:5]
+    assert found.columns["note"].astype(int).tolist() == [0, 1, 2, 3, 4]
+    (told,) = found.told
+    assert told.startswith("3 architectures are not in")
+    assert all(key in told for key in keys[5:])
+    assert find_rows(table.space, str(tmp_path / "a.csv")).told == ()
+    (tmp_path / "b.csv").write_text("arch\n" + "\n".join(keys[5:]))
+    with pytest.raises(FusionError, match="holds none of the architectures"):
+        find_rows(table.space, str(tmp_path / "b.csv")).within(table)

@@ -44,6 +44,7 @@ def test_values_are_means_over_the_repeats_and_spread_their_deviation(table):
         assert table.values().loc[key, "os"] == pytest.approx(of.mean(), nan_ok=True)
         assert table.spread().loc[key, "os"] == pytest.approx(of.std(), nan_ok=True)
     assert table.repeats == 2
+    assert (table.values().index.name, table.values().columns.name) == ("key", None)
 
 
 def test_columns_are_in_order_of_registration_or_as_asked(table):
