@@ -311,6 +311,7 @@ class TestTrees:
             (r"num_features=\d+", "num_features=77"),
             (r"num_features=\d+", "num_features=-1"),
             (r"leaf_features=.*", "leaf_features=500 500"),
+            (r"(leaf_features=)\d+", r"\g<1>-1"),
             (r"tree_sizes=\d+", "tree_sizes=99999999"),
             (r"tree_sizes=\d+", "tree_sizes=-5"),
             (r"tree_sizes=.*", "tree_sizes="),
