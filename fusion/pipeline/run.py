@@ -127,8 +127,7 @@ def _labelled(
     """Return the pipeline's data, and what computes the indicators of other architectures."""
     if (pipeline.table is None) == (pipeline.images is None):
         raise FusionError("pipeline: give either images to extract indicators from, or a table of them")
-    if not isinstance(pipeline.accuracies, AccuracySettings):
-        raise FusionError("pipeline: several accuracies are for several tables; give one")
+    assert isinstance(pipeline.accuracies, AccuracySettings)
     space = _space(pipeline, named)
     own, chosen = pipeline.accuracies.table is not None, pipeline.architectures
     archs = None if own else choose_architectures(space, chosen)
@@ -244,13 +243,11 @@ def _run_transfer(
 ) -> Run:
     """Judge on each of several tables what the others taught, and fit on all."""
     assert pipeline.tables is not None
-    several = pipeline.accuracies
-    if isinstance(several, AccuracySettings) or len(several) != len(pipeline.tables):
-        raise FusionError(f"pipeline: {len(pipeline.tables)} tables need as many entries of accuracies")
-    if pipeline.search is not None or pipeline.images is not None or pipeline.table is not None:
-        raise FusionError("pipeline: several tables go without images, table and search")
+    assert isinstance(pipeline.accuracies, tuple)
+    if pipeline.search is not None:
+        raise FusionError("pipeline: several tables go without a search")
     datas = []
-    for path, chosen in zip(pipeline.tables, several, strict=True):
+    for path, chosen in zip(pipeline.tables, pipeline.accuracies, strict=True):
         table = IndicatorTable.open(find(path), named).only(indicators=names)
         accuracies = load_accuracies(chosen, table.space)
         datas.append(Labelled.join(table, accuracies, target=pipeline.target))

@@ -44,6 +44,7 @@ def result(tmp_path_factory):
 
 def test_the_protocol_says_what_was_reached_only_where_it_is_another(result):
     assert protocol_rows(result)["Trained on"] == "40 architectures"
+    assert protocol_rows(result)["Images"] == "digits, a batch of 8"
     protocol = replace(result.protocol, train_size_reached=Extent(38, 40))
     assert protocol_rows(replace(result, protocol=protocol))["Trained on"] == (
         "40 architectures (reached: 38 to 40)"

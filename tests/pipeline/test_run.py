@@ -258,6 +258,15 @@ def test_several_tables_are_judged_by_what_the_others_taught(made, tmp_path):
     )
     assert len(done.evaluation.groups) == 2
     assert done.search is None
+    assert sorted(of.protocol.architectures for of in done.evaluation.groups.values()) == [40, 60]
+    with pytest.raises(FusionError, match="several tables go without a search"):
+        run(
+            tmp_path,
+            table=None,
+            tables=[str(tmp_path / "table")],
+            accuracies=[{"table": str(tmp_path / "acc.csv")}],
+            search=SEARCH,
+        )
     assert fusion.load(tmp_path / "out" / "model").by_group
     assert (tmp_path / "out" / "report.html").exists()
 
