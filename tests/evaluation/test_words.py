@@ -12,7 +12,7 @@ from fusion.evaluation.metrics import K
 from fusion.evaluation.protocol_table import protocol_rows
 from fusion.evaluation.results import Extent, Interval, Method
 from fusion.evaluation.transfer import _best_indicator
-from fusion.evaluation.words import best_model, by_strength, number, signed
+from fusion.evaluation.words import best_model, by_strength, decimals, number, signed
 from fusion.regression import Group
 from tests.evaluation.made import labelled
 
@@ -33,6 +33,7 @@ def test_the_best_model_is_one_that_has_a_value():
 
 
 def test_numbers_have_true_signs():
+    assert [decimals(value) for value in (3.41, 0.456, 12.0, 0, None)] == [2, 3, 1, 3, 3]
     assert (number(-0.5), number(None), signed(0.25)) == ("\N{MINUS SIGN}0.500", "\N{EN DASH}", "+0.250")
 
 
@@ -43,6 +44,7 @@ def result(tmp_path_factory):
 
 
 def test_the_protocol_says_what_was_reached_only_where_it_is_another(result):
+    assert result.methods["weighted_sum"].defined == 1.0
     assert protocol_rows(result)["Trained on"] == "40 architectures"
     assert protocol_rows(result)["Images"] == "digits, a batch of 8"
     protocol = replace(result.protocol, train_size_reached=Extent(38, 40))

@@ -164,3 +164,18 @@ def test_errors_of_a_space_that_are_about_no_architecture(tmp_path):
 
     with pytest.raises(FusionError, match="the list of cells is missing"):
         read_archs(written(tmp_path, "arch\n7\n", "a.csv"), Broken())
+
+
+def test_columns_that_spell_an_architecture_may_be_all_that_there_is(tmp_path):
+    space = make_space("nas-bench-101")
+    (tmp_path / "a.csv").write_text("adj_upper,ops\n111,0\n")
+    found = read_archs(tmp_path / "a.csv", space)
+    assert found.archs == (space.read("111:0"),)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_column_that_counts_the_rows_is_not_taken_for_official_numbers(tmp_path, first):
+    numbers = "\n".join(f"{i},90" for i in range(first, first + 4))
+    (tmp_path / "a.csv").write_text("index,accuracy\n" + numbers)
+    with pytest.raises(FusionError, match="seems to count the rows"):
+        read_archs(tmp_path / "a.csv", make_space("nats-tss"))

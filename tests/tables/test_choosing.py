@@ -8,7 +8,7 @@ import pytest
 from fusion.benchmarks.source import AccuracySettings, load_accuracies
 from fusion.errors import FusionError
 from fusion.spaces import make_space
-from fusion.tables.choosing import Architectures, choose_architectures, find_rows
+from fusion.tables.choosing import Architectures, choose_architectures, find_rows, named_architectures
 from tests.tables.small import distinct, table_of, values_of
 
 SPACE = make_space("nats-tss", {"channels": 2, "cells": 1})
@@ -61,3 +61,12 @@ def test_rows_that_a_table_lacks_are_named(tmp_path):
     (tmp_path / "b.csv").write_text("arch\n" + "\n".join(keys[5:]))
     with pytest.raises(FusionError, match="holds none of the architectures"):
         find_rows(table.space, str(tmp_path / "b.csv")).within(table)
+
+
+def test_architectures_named_in_a_word():
+    assert named_architectures(SPACE, "sample:3:1") == SPACE.sample(3, 1)
+    assert named_architectures(SPACE, "sample:3") == SPACE.sample(3, 0)
+    assert len(named_architectures(SPACE, "all")) == 15625
+    for text in ("sample:x", "sample:3:1:2", "sample:", "sample:-3"):
+        with pytest.raises(FusionError, match="expected sample:N or sample:N:SEED"):
+            named_architectures(SPACE, text)

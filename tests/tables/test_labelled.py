@@ -99,3 +99,9 @@ def test_costs_travel_with_the_accuracies(table, tmp_path):
     assert data.cost[ARCHS[1]] == 8.0
     assert np.isnan(data.cost[ARCHS[2]])
     assert data.directions == {"params": True, "flops": True}
+
+
+def test_a_table_hands_on_which_architectures_are_meant(table, tmp_path):
+    measured = accuracies(tmp_path, [(TWINS[0], 50.0), (ARCHS[0], 70.0)])
+    assert list(table.labelled(measured, archs=[TWINS[1]], target="t").y.index) == [TWINS[1]]
+    assert table.labelled(measured, archs=[TWINS[1]], target="t").target == "t"
