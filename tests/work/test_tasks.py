@@ -105,6 +105,8 @@ def test_an_early_interrupt_ends_in_one_line(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        # what runs in the background of a script ignores interrupts, and so would what it starts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     told = os.read(process.stderr.fileno(), 1000)  # the empty bar: workers are starting
