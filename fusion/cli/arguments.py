@@ -134,8 +134,10 @@ def _by(sub: argparse.ArgumentParser) -> None:
 
 
 def _passes(sub: argparse.ArgumentParser) -> None:
+    from fusion.extraction.verb import BATCH_SIZE
+
     sub.add_argument("--indicators", default="standard", help="preset, or comma-separated names")
-    sub.add_argument("--batch-size", type=int, default=64)
+    sub.add_argument("--batch-size", type=int, default=BATCH_SIZE)
     sub.add_argument("--seed", type=int, default=0)
 
 

@@ -61,14 +61,19 @@ def write_evaluation(
     folder: Path, evaluation: Evaluation, *, title: str | None, search: Searched | None
 ) -> None:
     """Write metrics, predictions and report to a folder, which is made where there is none."""
-    make_folder(folder)
-    write_parquet(folder / PREDICTIONS_FILE, evaluation.predictions)
-    write_json(folder / METRICS_FILE, to_json(evaluation))
+    save_evaluation(folder, evaluation)
     write_report(folder / REPORT_FILE, evaluation, title=title, search=search)
 
 
+def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Write what `read_evaluation` reads to a folder, which is made where there is none."""
+    make_folder(folder)
+    write_parquet(folder / PREDICTIONS_FILE, evaluation.predictions)
+    write_json(folder / METRICS_FILE, to_json(evaluation))
+
+
 def read_evaluation(folder: Path) -> Evaluation:
-    """Return the evaluation that `write_evaluation` left; raises FusionError when there is none."""
+    """Return the evaluation that `save_evaluation` left; raises FusionError when there is none."""
     path = folder / METRICS_FILE
     try:
         content = read_json(path, repair=_REPAIR)

@@ -111,7 +111,7 @@ class Evaluation:
 
     @classmethod
     def read(cls, folder: Path | str) -> Evaluation:
-        """Return the evaluation that `write` left in a folder; raises FusionError when there is none."""
+        """Return the evaluation that `save` left in a folder; raises FusionError when there is none."""
         from fusion.evaluation.documents import read_evaluation
 
         return read_evaluation(Path(folder))
@@ -137,6 +137,12 @@ class Evaluation:
         from fusion.evaluation.page import write_report
 
         write_report(Path(path), self, title=title, search=search)
+
+    def save(self, folder: Path | str) -> None:
+        """Write `metrics.json` and `predictions.parquet`, from which `read` makes the evaluation again."""
+        from fusion.evaluation.documents import save_evaluation
+
+        save_evaluation(Path(folder), self)
 
     def write(self, folder: Path | str, *, title: str | None = None, search: Searched | None = None) -> None:
         """Write `metrics.json`, `predictions.parquet` and `report.html`; see `report`."""

@@ -47,10 +47,10 @@ class Plan:
     """
 
     train_size: int
-    train_sizes: tuple[int, ...] = ()
-    splits: int = 10
-    bootstrap: int = 200
-    seed: int = 0
+    train_sizes: tuple[int, ...]
+    splits: int
+    bootstrap: int
+    seed: int
 
     def __post_init__(self) -> None:
         if self.splits < 1 or self.bootstrap < 0:

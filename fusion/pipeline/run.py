@@ -184,7 +184,9 @@ def _judged(
         data.X,
         data.y,
         data.pool.table,
-        list(data.notes),
+        [list(data.notes), data.accuracies.rows],
+        data.accuracies.seeds.astype("float64"),
+        data.accuracies.spread,
         {name: asdict(spec) for name, spec in specs.items()},
         asdict(pipeline.evaluation),
         pipeline.target,
@@ -194,7 +196,7 @@ def _judged(
     evaluation = evaluate(data, specs, settings=pipeline.evaluation)
     assert isinstance(evaluation, Evaluation)
     _save_models(data, specs, out)
-    evaluation.write(out, title=pipeline.title)
+    evaluation.save(out)
     ledger.note("evaluation", digest)
     return evaluation
 
@@ -224,6 +226,7 @@ def _searched(
     spec = specs[asked.model]
     digest = _digest(
         data.accuracies.by_arch,
+        data.accuracies.cost,
         data.pool.table,
         asdict(asked),
         asdict(spec),

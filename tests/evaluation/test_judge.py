@@ -67,7 +67,7 @@ def data():
 
 
 MODELS = {"ranks": Ranks, "mean": Mean}
-PLAN = {"train_size": 40, "train_sizes": (20, 40), "splits": 4, "bootstrap": 30}
+PLAN = {"train_size": 40, "train_sizes": (20, 40), "splits": 4, "bootstrap": 30, "seed": 0}
 
 
 def run(data, models=MODELS, higher=HIGHER, **changed):

@@ -35,7 +35,7 @@ def run(data):
         pd.Series(values.index, values.index),
         {"linear": LinearRegression},
         {"fair": True, "noise": True},
-        Plan(20, (20,), 3, 20),
+        Plan(20, (20,), 3, 20, 0),
         transfer=scores,
         progress=False,
     )

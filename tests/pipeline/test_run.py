@@ -194,6 +194,19 @@ def test_a_changed_accuracy_is_noticed(made, tmp_path, counted):
     assert counted == {"evaluate": 2, "search": 2}
 
 
+def test_seeds_and_costs_are_inputs_too(made, tmp_path, counted):
+    table = made.rename("accuracy").rename_axis("arch").reset_index()
+    table.to_csv(tmp_path / "acc.csv", index=False)
+    run(tmp_path, search=SEARCH)
+    table.assign(seconds=2.0).to_csv(tmp_path / "acc.csv", index=False)
+    assert run(tmp_path, search=SEARCH).search.methods["random"].cost == 8 * 2.0
+    assert counted == {"evaluate": 1, "search": 2}
+    seeds = {"accuracy_seed_0": made.to_numpy() - 1, "accuracy_seed_1": made.to_numpy() + 1}
+    table.assign(seconds=2.0, **seeds).to_csv(tmp_path / "acc.csv", index=False)
+    assert run(tmp_path, search=SEARCH).evaluation.ceiling is not None
+    assert counted == {"evaluate": 2, "search": 2}
+
+
 @pytest.mark.parametrize("name", ["metrics.json", "predictions.parquet", "model/model.json", "search.json"])
 def test_a_file_that_is_gone_is_made_again(made, tmp_path, counted, name):
     run(tmp_path, search=SEARCH)
