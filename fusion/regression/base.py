@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fusion.errors import FusionError
+from fusion.indicators import select
 from fusion.registry import Registry
+from fusion.regression.calibration import Calibration, folds_of
+from fusion.regression.checked import one_of
 from fusion.regression.columns import Array
+from fusion.regression.target import learn_target, levels_from_state, to_accuracies, to_scores
 from fusion.regression.transform import IndicatorTransform
 from fusion.tables import Pool
 
@@ -46,10 +52,26 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """A regressor from indicator values to accuracy.
 
     `X` is an indicator table, shape (n_architectures, n_indicators): a DataFrame or an array; NaN and
-    infinite values are missing. `y` is the accuracies in percent, shape (n_architectures,), finite.
+    infinite values are missing. `y` is the accuracies in any unit, shape (n_architectures,), finite.
 
-    A subclass implements `fit`, `predict`, `to_state` and `restore`, and is registered in `MODELS`; it can
-    then be fitted by name, saved and loaded.
+    This class checks what comes in, brings indicators and accuracies to one scale, maps back, calibrates
+    intervals and keeps the state. A subclass writes `_learn`, `_scores`, `_state` and `_restore`, where it
+    knows how sure it is `_spreads`, and is registered in `MODELS`; it can then be fitted by name, saved and
+    loaded. `docs/new-model.md` is an example.
+
+    Attributes
+    ----------
+    transformer_ : IndicatorTransform
+        From indicators to features.
+    reference_ : {"pool", "training"}
+        From which architectures it was learned.
+    levels_ : ndarray of float, shape (2, n_levels), or None
+        Scores and the accuracies that they stand for, both increasing; None where scores are accuracies.
+    calibration_ : Calibration or None
+        What `calibrate` learned; None before.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Only when fitted on a DataFrame.
     """
 
     name: ClassVar[str]
@@ -58,14 +80,30 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """What it is, in one line."""
     source: ClassVar[str]
     """Where it is described."""
-    uses_pool: ClassVar[bool]
+    gives: ClassVar[Literal["accuracy", "score"]] = "accuracy"
+    """What `predict` returns: accuracies in the unit of `y`, or scores that only rank."""
+    needs_labels: ClassVar[bool] = True
+    """Whether `fit` learns from accuracies."""
+    has_spread: ClassVar[bool] = False
+    """Whether it has a predictive standard deviation of its own for each architecture."""
+    uses_pool: ClassVar[bool] = True
     """Whether `fit` learns from `pool`, an unlabelled indicator table of the space."""
+    fewest: ClassVar[int] = 1
+    """Architectures that `fit` needs."""
     indicators: ClassVar[tuple[str, ...] | None] = None
     """The indicators that it reads unless others are named; None is all that there are."""
     files: ClassVar[tuple[str, ...]] = ()
-    """Names of the files that `to_state` gives beside its values; no others are read."""
+    """Names of the files that `_state` gives beside its values; no others are read."""
 
-    @abstractmethod
+    # settings of some models; of the others, what they always are
+    transformation: str = "quantile"
+    target: str = "gaussian"
+
+    @classmethod
+    def reads(cls, columns: Sequence[str]) -> list[str]:
+        """Return the indicators that it reads, unless others are named, of a table with these columns."""
+        return list(columns) if cls.indicators is None else select(cls.indicators)
+
     def fit(
         self, X: npt.ArrayLike, y: npt.ArrayLike, pool: Pool | npt.ArrayLike | None = None
     ) -> FusionModel:
@@ -73,21 +111,121 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
         What splits `X` and `y`, as `cross_val_score` does, would take a table of as many rows for another
         column and split it too: hand the pool to it as a `fusion.tables.Pool`, such as `data.pool`.
-        """
 
-    @abstractmethod
+        Parameters
+        ----------
+        X : DataFrame or array, shape (n_architectures, n_indicators)
+        y : array, shape (n_architectures,)
+            Accuracies.
+        pool : Pool, DataFrame or array, shape (n_pool, n_indicators), optional
+            Indicators of the space's architectures, unlabelled; the transformation is learned from
+            them instead of from `X`.
+
+        Raises
+        ------
+        FusionError
+            When a setting is not known or refused.
+        ValueError
+            When `X`, `y` or `pool` are no numbers, do not match, or `y` is not finite; or when there are
+            too few rows.
+        """
+        values, accuracies = self._check_training(self._own(X), y, rows=self.fewest)
+        goal, self.levels_ = learn_target(self.target, accuracies)
+        self._learn_transform(values, pool)
+        self.transformer_.orient(values, accuracies)
+        self._learn(self.transformer_.transform(values), goal)
+        self.calibration_: Calibration | None = None
+        return self
+
     def predict(self, X: npt.ArrayLike) -> Array:
         """Return the predicted accuracies, in the unit of `y`, shape (n_architectures,)."""
+        return to_accuracies(self._scores(self._features(X)), self.levels_)
+
+    def calibrate(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        pool: Pool | npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
+    ) -> FusionModel:
+        """Learn how far predictions of architectures that were not learned from are off.
+
+        Clones of the model are fitted on all folds but one and predict that one; see `Calibration`.
+
+        Parameters
+        ----------
+        X, y, pool
+            As the model was fitted on.
+        groups : array, shape (n_architectures,), optional
+            Architectures of one group, such as those of the same network, are held out together; by
+            default each is a group.
+
+        Raises
+        ------
+        FusionError
+            When the model gives no accuracies, or there are too few groups.
+        ValueError
+            As of `fit`.
+        """
+        check_is_fitted(self)
+        if self.gives == "score":
+            raise FusionError(
+                f"{self.name} ranks and predicts no accuracies; for intervals fit a model that learns from "
+                "accuracies, such as gaussian_process"
+            )
+        table, accuracies = self._check_training(self._own(X), y, rows=self.fewest)
+        folds = folds_of(table, accuracies, groups, self.fewest)
+        residuals, spreads = np.empty(len(folds)), np.empty(len(folds))
+        for fold in range(folds.max() + 1):
+            held = folds == fold
+            model = clone(self).fit(_safe_indexing(X, ~held), accuracies[~held], pool)
+            features = model._features(_safe_indexing(X, held))
+            residuals[held] = to_scores(accuracies[held], model.levels_) - model._scores(features)
+            spreads[held] = model._spreads(features)
+        self.calibration_ = Calibration.learn(residuals, spreads, accuracies)
+        return self
+
+    def predict_interval(self, X: npt.ArrayLike, coverage: float = 0.9) -> Array:
+        """Return the ends between which accuracies lie with probability `coverage`.
+
+        Returns
+        -------
+        ndarray, shape (n_architectures, 2)
+            Low and high, in the unit of `y`; the prediction lies between them.
+
+        Raises
+        ------
+        FusionError
+            When `calibrate` was not called, or `coverage` is not between 0 and 1.
+        """
+        check_is_fitted(self)
+        if self.calibration_ is None:
+            raise FusionError(
+                f"this {self.name} is not calibrated; call calibrate(X, y) with what it was fitted on"
+            )
+        features = self._features(X)
+        score = self._scores(features)
+        width = self.calibration_.half_widths(self._spreads(features), coverage)
+        ends = [to_accuracies(score + side * width, self.levels_) for side in (-1, 0, 1)]
+        return self.calibration_.clipped(*ends)
 
     def weights(self) -> dict[str, float]:
         """Return the fitted model's weight of each feature; empty where the model has no such thing."""
         return {}
 
-    @abstractmethod
     def to_state(self) -> ModelState:
         """Return what was learned; the settings (`get_params`) and the features' names are not part of it."""
+        check_is_fitted(self)
+        own = self._state()
+        values = {
+            "reference": self.reference_,
+            "transformer": self.transformer_.to_state(),
+            "levels": None if self.levels_ is None else self.levels_.tolist(),
+            "calibration": None if self.calibration_ is None else self.calibration_.to_state(),
+            "learned": own.values,
+        }
+        return ModelState(values, own.files)
 
-    @abstractmethod
     def restore(self, state: ModelState) -> None:
         """Become the fitted model that gave `state`, on an instance with the same settings.
 
@@ -96,11 +234,57 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         KeyError, TypeError, ValueError
             When `state` is not one of this model.
         """
+        values = state.values
+        self.reference_ = one_of(values["reference"], REFERENCES, "reference")
+        self.transformer_ = IndicatorTransform(self.transformation).restore(values["transformer"])
+        self.n_features_in_ = self.transformer_.n_features_in_
+        self.levels_ = levels_from_state(values["levels"])
+        self.calibration_ = Calibration.from_state(values["calibration"])
+        if not isinstance(values["learned"], dict):
+            raise ValueError("learned is no object")
+        self._restore(ModelState(values["learned"], state.files))
+
+    @abstractmethod
+    def _learn(self, features: Array, goal: Array) -> None:
+        """Learn from the features of the training architectures what their `goal` is.
+
+        Parameters
+        ----------
+        features : ndarray, shape (n_architectures, n_features)
+            Finite; columns of one scale, and then one for each indicator that may be missing.
+        goal : ndarray, shape (n_architectures,)
+            Gaussian scores of the accuracies' ranks, or with target "accuracy" themselves.
+        """
+
+    @abstractmethod
+    def _scores(self, features: Array) -> Array:
+        """Return what is predicted in the unit of `goal`, of each row by itself."""
+
+    def _spreads(self, features: Array) -> Array:
+        """Return the standard deviation of each prediction, in the unit of `goal`; 1 without `has_spread`."""
+        return np.ones(len(features))
+
+    @abstractmethod
+    def _state(self) -> ModelState:
+        """Return what `_learn` learned."""
+
+    @abstractmethod
+    def _restore(self, state: ModelState) -> None:
+        """Take what `_state` gave; raises KeyError, TypeError or ValueError for anything else."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+    def _own(self, X: Any) -> Any:
+        """Return the part of a table that the model reads."""
+        return X
+
+    def _features(self, X: npt.ArrayLike) -> Array:
+        """Return the features of `X`; raises ValueError when it has other columns than the training table."""
+        check_is_fitted(self)
+        return self.transformer_.transform(self._check_columns(self._own(X)))
 
     def _check_training(self, X: npt.ArrayLike, y: npt.ArrayLike, rows: int) -> tuple[Array, Array]:
         """Return X and y as arrays; raises ValueError when they do not match or have under `rows` rows."""
@@ -109,24 +293,17 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         )
         return values, accuracies.astype(np.float64)
 
-    def _check_table(self, X: npt.ArrayLike) -> Array:
-        """Return X as an array; raises ValueError when it has other columns than the training table."""
-        check_is_fitted(self)
-        return self._check_columns(X)
-
     def _check_columns(self, X: npt.ArrayLike) -> Array:
         values: Array = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite=False)
         return values
 
-    def _learn_transform(self, kind: str, values: Array, y: Array, pool: Pool | npt.ArrayLike | None) -> None:
-        """Fit `transformer_` on the pool, without one on the training `values`; `reference_` says which.
-
-        Where missing values stand is learned from the training values and their accuracies `y`.
-        """
-        unlabelled = pool_values(pool)
+    def _learn_transform(self, values: Array, pool: Pool | npt.ArrayLike | None) -> Array:
+        """Fit `transformer_` on the pool, else on the training `values`; return which, `reference_` says it."""
+        unlabelled = pool_values(pool) if self.uses_pool else None
         self.reference_ = "training" if unlabelled is None else "pool"
-        reference = values if unlabelled is None else self._check_columns(unlabelled)
-        self.transformer_ = IndicatorTransform(kind).fit(reference).orient(values, y)
+        reference = values if unlabelled is None else self._check_columns(self._own(unlabelled))
+        self.transformer_ = IndicatorTransform(self.transformation).fit(reference)
+        return reference
 
 
 MODELS: Registry[type[FusionModel]] = Registry("model", "fusion.models")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import numpy.typing as npt
+from typing import Any
+
 import pandas as pd
 
 from fusion.errors import FusionError
 from fusion.indicators import INDICATORS
 from fusion.indicators.base import FI
-from fusion.regression.base import MODELS, pool_values
-from fusion.regression.columns import Array
+from fusion.regression.base import MODELS
 from fusion.regression.weighted_sum import WeightedSum
-from fusion.tables import Pool
 
 
 @MODELS.register
@@ -35,16 +34,7 @@ class FusionIndicator(WeightedSum):
     def __init__(self) -> None:
         super().__init__(penalty="none", target="accuracy")
 
-    def fit(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, pool: Pool | npt.ArrayLike | None = None
-    ) -> FusionIndicator:
-        super().fit(self._own(X), y, pool=self._own(pool_values(pool)))
-        return self
-
-    def predict(self, X: npt.ArrayLike) -> Array:
-        return super().predict(self._own(X))
-
-    def _own(self, X: npt.ArrayLike) -> npt.ArrayLike:
+    def _own(self, X: Any) -> Any:
         if not isinstance(X, pd.DataFrame) or not any(name in INDICATORS for name in X.columns):
             return X
         if missing := [name for name in FI if name not in X]:

@@ -13,7 +13,6 @@ _HEADER = {
     "num_class": "1",
     "num_tree_per_iteration": "1",
     "label_index": "0",
-    "objective": "regression",
 }
 # lists in a tree of n leaves: by name, what they hold, and how many
 _PER_NODE = {"split_feature": int, "split_gain": float, "threshold": float, "decision_type": int,
@@ -34,7 +33,7 @@ _PARAMETER = re.compile(r"\[(\w+): ([\w.,+\-]*)\]")
 _NAMES_FILES = re.compile(r"data|valid|machines|\w+_(?:file|filename|model|result)")
 
 
-def members(text: str, features: int) -> list[str]:
+def members(text: str, features: int, objective: str) -> list[str]:
     """Return the texts of the boosters that stand one after another in `text`, each checked.
 
     Parameters
@@ -43,6 +42,8 @@ def members(text: str, features: int) -> list[str]:
         As `Booster.model_to_string` gives them.
     features : int
         Columns that they read.
+    objective : str
+        To which they were grown.
 
     Raises
     ------
@@ -55,16 +56,16 @@ def members(text: str, features: int) -> list[str]:
     if before or not texts:
         raise ValueError("no trees")
     for member in texts:
-        _check(member, features)
+        _check(member, features, objective)
     return texts
 
 
-def _check(text: str, features: int) -> None:
+def _check(text: str, features: int, objective: str) -> None:
     head, found, rest = text.partition("\n\n")
     if not found:
         raise ValueError("the trees' text ends early")
     header = _pairs(head.removeprefix("tree\n"))
-    for name, pattern in _HEADER.items():
+    for name, pattern in (_HEADER | {"objective": objective}).items():
         if not re.fullmatch(pattern, header.pop(name, "")):
             raise ValueError(f"the trees' {name} is not what Fusion writes")
     if header.pop("max_feature_idx", "") != str(features - 1):

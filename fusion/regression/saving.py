@@ -19,7 +19,7 @@ from fusion.regression.spec import ModelSpec, Setting
 from fusion.storage.documents import member, read_json, read_text
 from fusion.storage.files import write_atomic
 
-FORMAT = 2
+FORMAT = 3
 MODEL_FILE = "model.json"
 
 _FIT = "fit the model again"

@@ -68,10 +68,8 @@ class ModelSpec(Settings):
         FusionError
             When the model or an indicator is not known, or one is not in the table.
         """
-        own = MODELS[self.model].indicators
-        if self.indicators is None and own is None:
-            return list(columns)
-        names = select(own or () if self.indicators is None else self.indicators)
+        model = MODELS[self.model]
+        names = model.reads(columns) if self.indicators is None else select(self.indicators)
         if missing := [name for name in names if name not in columns]:
             raise FusionError(
                 f"model {self.model!r} reads {', '.join(missing)}, which the table lacks; extract it, or "

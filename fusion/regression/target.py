@@ -51,13 +51,29 @@ def to_accuracies(score: Array, levels: Array | None) -> Array:
     if levels is None:
         return score
     at, accuracy = levels
-    inside: Array = np.interp(score, at, accuracy)
+    return _mapped(score, at, accuracy)
+
+
+def to_scores(accuracies: Array, levels: Array | None) -> Array:
+    """Return the scores that `to_accuracies` maps to `accuracies`: its inverse.
+
+    Where all training accuracies are equal there is no inverse, and it is the difference from them.
+    """
+    if levels is None:
+        return accuracies
+    at, accuracy = levels
+    return _mapped(accuracies, accuracy, at) if len(at) > 1 else accuracies - accuracy[0]
+
+
+def _mapped(x: Array, at: Array, to: Array) -> Array:
+    """Return the piecewise linear function through (`at`, `to`), beyond them as in the outer quarters."""
+    inside: Array = np.interp(x, at, to)
     if len(at) < 2:
         return inside
     quarter = max(1, len(at) // 4)
-    low = (accuracy[quarter] - accuracy[0]) / (at[quarter] - at[0])
-    high = (accuracy[-1] - accuracy[-1 - quarter]) / (at[-1] - at[-1 - quarter])
-    outside: Array = low * np.minimum(score - at[0], 0) + high * np.maximum(score - at[-1], 0)
+    low = (to[quarter] - to[0]) / (at[quarter] - at[0])
+    high = (to[-1] - to[-1 - quarter]) / (at[-1] - at[-1 - quarter])
+    outside: Array = low * np.minimum(x - at[0], 0) + high * np.maximum(x - at[-1], 0)
     return np.add(inside, outside)
 
 

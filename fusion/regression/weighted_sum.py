@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from fusion.errors import FusionError
-from fusion.regression.base import MODELS, REFERENCES, FusionModel, ModelState
-from fusion.regression.checked import number, one_of, vector
+from fusion.regression.base import MODELS, FusionModel, ModelState
+from fusion.regression.checked import number, vector
 from fusion.regression.columns import COLUMNS, Array
-from fusion.regression.target import learn_target, levels_from_state, to_accuracies
-from fusion.regression.transform import IndicatorTransform
-from fusion.tables import Pool
 
 # For features of standard deviation about 1.
 _PENALTIES = (0.0, *(10.0**i for i in range(-4, 2)))
@@ -81,14 +77,6 @@ class WeightedSum(FusionModel):
     intercept_ : float
     penalty_ : float
         The penalty taken.
-    levels_ : ndarray of float, shape (2, n_levels), or None
-        With target "gaussian": scores and the accuracies that they stand for, both increasing.
-    reference_ : {"pool", "training"}
-        From which architectures the transformation was learned.
-    transformer_ : IndicatorTransform
-    n_features_in_ : int
-    feature_names_in_ : ndarray of str, shape (n_features_in_,)
-        Only when fitted on a DataFrame.
 
     Notes
     -----
@@ -108,7 +96,6 @@ class WeightedSum(FusionModel):
     name = "weighted_sum"
     summary = "weighted sum of the transformed indicators, weights by least squares"
     source = "Tran, Ali, Bae, IEEE Access 9, 2021, doi 10.1109/ACCESS.2021.3115911"
-    uses_pool = True
 
     def __init__(
         self, transformation: str = "quantile", penalty: str = "loo", target: str = "gaussian"
@@ -117,32 +104,9 @@ class WeightedSum(FusionModel):
         self.penalty = penalty
         self.target = target
 
-    def fit(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, pool: Pool | npt.ArrayLike | None = None
-    ) -> WeightedSum:
-        """Learn the weights.
-
-        Parameters
-        ----------
-        X : DataFrame or array, shape (n_architectures, n_indicators)
-        y : array, shape (n_architectures,)
-            Accuracies in percent.
-        pool : Pool, DataFrame or array, shape (n_pool, n_indicators), optional
-            Indicators of the space's architectures, unlabelled; the transformation is learned from
-            them instead of from `X`.
-
-        Raises
-        ------
-        FusionError
-            When `transformation`, `penalty` or `target` is not known.
-        ValueError
-            When `X`, `y` or `pool` are no numbers, do not match, or `y` is not finite.
-        """
-        values, accuracies = self._check_training(X, y, rows=1)
+    def _learn(self, features: Array, goal: Array) -> None:
         if self.penalty not in ("loo", "none"):
             raise FusionError(f"penalty {self.penalty!r} is not known; use 'loo' or 'none'")
-        self._learn_transform(self.transformation, values, accuracies, pool)
-        features = self.transformer_.transform(values)
         mean = features.mean(axis=0)
         deviations = features - mean
         # the mean of equal numbers may differ from them by rounding, which is no deviation
@@ -151,19 +115,15 @@ class WeightedSum(FusionModel):
         if self.transformation == "none":
             largest = np.abs(deviations).max(axis=0)
             scale[largest > 0] = largest[largest > 0]
-        goal, self.levels_ = learn_target(self.target, accuracies)
         penalties = _PENALTIES if self.penalty == "loo" else (0.0,)
         weights, self.penalty_ = _least_squares(deviations / scale, goal - goal.mean(), penalties)
         self.coef_ = weights / scale
         self.intercept_ = float(goal.mean() - (self.coef_ * mean).sum())
-        return self
 
-    def predict(self, X: npt.ArrayLike) -> Array:
-        values = self._check_table(X)
-        features = self.transformer_.transform(values)
+    def _scores(self, features: Array) -> Array:
         # each row is summed by itself: a matrix product's rounding depends on how many rows it has
-        score: Array = (features * self.coef_).sum(axis=1) + self.intercept_
-        return to_accuracies(score, self.levels_)
+        scores: Array = (features * self.coef_).sum(axis=1) + self.intercept_
+        return scores
 
     def weights(self) -> dict[str, float]:
         """Return feature -> weight: each indicator's, then `missing(<indicator>)` for those with gaps."""
@@ -208,25 +168,13 @@ class WeightedSum(FusionModel):
             lines.append(f"missing(x): 1 where x is missing, otherwise 0; there {', '.join(there)}")
         return "\n".join(lines)
 
-    def to_state(self) -> ModelState:
-        check_is_fitted(self)
+    def _state(self) -> ModelState:
         return ModelState(
-            {
-                "coef": self.coef_.tolist(),
-                "penalty": self.penalty_,
-                "levels": None if self.levels_ is None else self.levels_.tolist(),
-                "intercept": self.intercept_,
-                "reference": self.reference_,
-                "transformer": self.transformer_.to_state(),
-            }
+            {"coef": self.coef_.tolist(), "penalty": self.penalty_, "intercept": self.intercept_}
         )
 
-    def restore(self, state: ModelState) -> None:
+    def _restore(self, state: ModelState) -> None:
         values = state.values
-        self.transformer_ = IndicatorTransform(self.transformation).restore(values["transformer"])
-        self.n_features_in_ = self.transformer_.n_features_in_
         self.coef_ = vector(values["coef"], "coef", self.n_features_in_ + len(self.transformer_.flagged_))
         self.penalty_ = number(values["penalty"], "penalty")
-        self.levels_ = levels_from_state(values["levels"])
         self.intercept_ = number(values["intercept"], "intercept")
-        self.reference_ = one_of(values["reference"], REFERENCES, "reference")
