@@ -5,29 +5,37 @@ too, and registers its models.
 """
 
 from fusion.regression.base import MODELS, FusionModel, ModelState, make_model
+from fusion.regression.extra_trees import ExtraTrees
 from fusion.regression.fusion_indicator import FusionIndicator
+from fusion.regression.gaussian_process import GaussianProcess
 from fusion.regression.groups import Group, fit_groups, grouped
 from fusion.regression.lightgbm_model import LightGBM
+from fusion.regression.log_rank_sum import LogRankSum
 from fusion.regression.predictor import Predictor
 from fusion.regression.source import Source
 from fusion.regression.spec import ModelSpec
 from fusion.regression.subset import OnIndicators, WithinGroup
 from fusion.regression.transform import IndicatorTransform
+from fusion.regression.unlabelled import Unlabelled
 from fusion.regression.verb import fit
 from fusion.regression.weighted_sum import WeightedSum
 
 __all__ = [
     "MODELS",
+    "ExtraTrees",
     "FusionIndicator",
     "FusionModel",
+    "GaussianProcess",
     "Group",
     "IndicatorTransform",
     "LightGBM",
+    "LogRankSum",
     "ModelSpec",
     "ModelState",
     "OnIndicators",
     "Predictor",
     "Source",
+    "Unlabelled",
     "WeightedSum",
     "WithinGroup",
     "fit",

@@ -298,7 +298,7 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         return values
 
     def _learn_transform(self, values: Array, pool: Pool | npt.ArrayLike | None) -> Array:
-        """Fit `transformer_` on the pool, else on the training `values`; return which, `reference_` says it."""
+        """Fit `transformer_` on the pool, else on `values`, and return which; `reference_` says it."""
         unlabelled = pool_values(pool) if self.uses_pool else None
         self.reference_ = "training" if unlabelled is None else "pool"
         reference = values if unlabelled is None else self._check_columns(self._own(unlabelled))

@@ -1,4 +1,4 @@
-"""What models of LightGBM's trees have in common: grown from several seeds, averaged, saved as its own text."""
+"""What models of LightGBM's trees have in common: grown from several seeds, averaged, saved as text."""
 
 from __future__ import annotations
 

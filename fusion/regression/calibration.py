@@ -60,7 +60,7 @@ def folds_of(values: Array, accuracies: Array, groups: npt.ArrayLike | None, few
         sizes[smallest] += members[group]
     if len(values) - sizes.max() < fewest:
         raise FusionError(
-            f"{len(values)} architectures are too few for intervals; give at least {fewest + 1} different ones"
+            f"{len(values)} architectures are too few for intervals; give {fewest + 1} different ones"
         )
     folds = np.empty(len(values), dtype=np.intp)
     folds[order] = fold_of_group[member]

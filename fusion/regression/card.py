@@ -29,7 +29,9 @@ def card(about: Document, weights: Mapping[str, float]) -> str:
         "## Learned from",
         *(_source(source) for source in about.sources),
         "All of these accuracies were learned from, so none is left to judge the model by: how well such a "
-        "model predicts is what `fusion evaluate` says of the same table.",
+        "model predicts is what `fusion evaluate` says of the same table."
+        if MODELS[about.model].needs_labels
+        else "It learned from their indicators and from no accuracy.",
     ]
     if weights:
         parts += ["## What carries it", _weights(weights)]
@@ -69,6 +71,11 @@ def _weights(weights: Mapping[str, float]) -> str:
 
 
 def _limits(about: Document, several: bool) -> str:
+    if not several and MODELS[about.model].gives == "score":
+        return (
+            "It predicts no accuracies: it ranks the architectures of the space and images above. Of other "
+            "images or another device the indicators are others, and are refused."
+        )
     if several:
         return (
             "It predicts no accuracies: it ranks the architectures of a table within that table, whatever "

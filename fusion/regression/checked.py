@@ -53,6 +53,28 @@ def increasing(values: Array, what: str) -> Array:
     return values
 
 
+def matrix(value: object, what: str, shape: tuple[int, int]) -> Array:
+    """Return an array of numbers of this shape; raises ValueError for anything else."""
+    if not isinstance(value, list) or len(value) != shape[0]:
+        raise ValueError(f"{what} are not {shape[0]} lists")
+    return np.array([vector(row, what, shape[1]) for row in value]).reshape(shape)
+
+
+def positive(values: Array, what: str) -> Array:
+    """Return `values`; raises ValueError unless all are greater than 0."""
+    if not (values > 0).all():
+        raise ValueError(f"{what} has a number that is not positive")
+    return values
+
+
+def different(value: object, what: str, below: int) -> npt.NDArray[np.intp]:
+    """Return different places under `below`, in any order; raises ValueError for anything else."""
+    if not isinstance(value, list) or any(type(x) is not int for x in value):
+        raise ValueError(f"{what} is no list of whole numbers")
+    places(sorted(value), what, below)
+    return np.array(value, dtype=np.intp)
+
+
 def places(value: object, what: str, below: int) -> list[int]:
     """Return a list of different places under `below`, in order; raises ValueError for anything else."""
     if not isinstance(value, list) or any(type(x) is not int for x in value):

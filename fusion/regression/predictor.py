@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,6 @@ from fusion.images import Batch, ImageSet
 from fusion.regression.base import FusionModel
 from fusion.regression.card import card
 from fusion.regression.columns import Array
-from fusion.regression.groups import SCORE
 from fusion.regression.saving import Document, document, read_model, write_model
 from fusion.regression.source import Source
 from fusion.regression.spec import ModelSpec
@@ -100,15 +100,40 @@ class Predictor:
         """Different networks among them."""
         return sum(source.networks for source in self.sources)
 
+    @overload
     def predict(
         self,
         what: Iterable[str] | IndicatorTable,
         *,
+        interval: None = None,
+        pool: IndicatorTable | None = None,
+        images: str | ImageSet | Batch | None = None,
+        out: Path | str | None = None,
+        work: Work = ...,
+    ) -> pd.Series[float]: ...
+
+    @overload
+    def predict(
+        self,
+        what: Iterable[str] | IndicatorTable,
+        *,
+        interval: float,
+        pool: IndicatorTable | None = None,
+        images: str | ImageSet | Batch | None = None,
+        out: Path | str | None = None,
+        work: Work = ...,
+    ) -> pd.DataFrame: ...
+
+    def predict(
+        self,
+        what: Iterable[str] | IndicatorTable,
+        *,
+        interval: float | None = None,
         pool: IndicatorTable | None = None,
         images: str | ImageSet | Batch | None = None,
         out: Path | str | None = None,
         work: Work = Work(),  # noqa: B008  (frozen)
-    ) -> pd.Series[float]:
+    ) -> pd.Series[float] | pd.DataFrame:
         """Return what is predicted for architectures, or for all in a table.
 
         What a reader of the predictions should know is told by `warnings`, see `remarks`.
@@ -118,6 +143,9 @@ class Predictor:
         what : iterable of str, or IndicatorTable
             Architectures, whose indicators are computed as those of the model's table were; or their
             indicators.
+        interval : float, optional
+            Between 0 and 1: how probably each accuracy is to lie between the two ends that are returned
+            then, see `fusion.regression.calibration`.
         pool : IndicatorTable, optional
             For a model of several tables: among whose architectures ranks are taken; by default those of
             `what`.
@@ -133,6 +161,7 @@ class Predictor:
         -------
         Series of float, named `target`
             In the unit and sense of the accuracies; index: architectures as given, or the table's keys.
+            With `interval` a DataFrame with the columns `predicted`, `low` and `high`.
 
         Raises
         ------
@@ -140,8 +169,10 @@ class Predictor:
             For a string that is no architecture of the space.
         FusionError
             When the indicators were, or would be, made in another way than those that the model learned
-            from: images, device, seeds, versions; or are lacking.
+            from: images, device, seeds, versions; or are lacking. When the model has no intervals.
         """
+        if interval is not None:
+            self._check_intervals()
         if isinstance(what, IndicatorTable):
             self.check(what)
             values, index = what.values(self.features), None
@@ -156,7 +187,27 @@ class Predictor:
         predicted = pd.Series(-raw if self.lower_is_better else raw, values.index, name=self.target)
         for line in self._remarks(values, predicted, where):
             warnings.warn(line, stacklevel=2)
-        return predicted if index is None else predicted.set_axis(index)
+        found = predicted if interval is None else self._with_ends(predicted, values, interval)
+        return found if index is None else found.set_axis(index)
+
+    def _check_intervals(self) -> None:
+        if self.by_group:
+            raise FusionError(
+                "a model of several tables has no intervals: how far off it is in another table is not "
+                "known; fit one table"
+            )
+        if self.fitted.gives == "score":
+            raise FusionError(
+                f"{self.spec.model} ranks and predicts no accuracies; for intervals fit another model"
+            )
+        if self.fitted.calibration_ is None:
+            raise FusionError(f"{self.networks} networks are too few for intervals; fit more")
+
+    def _with_ends(self, predicted: pd.Series[float], values: pd.DataFrame, interval: float) -> pd.DataFrame:
+        assert isinstance(self.model, OnIndicators)
+        ends = self.model.predict_interval(values, interval)
+        low, high = (-ends[:, ::-1] if self.lower_is_better else ends).T
+        return pd.DataFrame({"predicted": predicted, "low": low, "high": high}, values.index)
 
     def remarks(self, table: IndicatorTable) -> list[str]:
         """Return what to know of predictions from `table`: what is empty, what lies outside; a line each."""
@@ -284,8 +335,8 @@ class Predictor:
 
     def _remarks(self, values: pd.DataFrame, predicted: pd.Series[float] | None, where: str) -> list[str]:
         lines = []
-        if self.by_group:
-            lines.append(f"the predictions are no accuracies: each is the {SCORE}")
+        if self.by_group or self.fitted.gives == "score":
+            lines.append(f"the predictions are no accuracies: each is the {self.target}")
         learned = self.ranges.index[self.ranges["low"].notna()]
         empty = [str(name) for name in learned if not values[name].notna().any()]
         if empty:
@@ -299,7 +350,8 @@ class Predictor:
                 f"{where}: {count} of {len(values)} architectures lie outside what was learned (more than a "
                 "quarter of their indicators lies beyond the range of the training architectures)"
             )
-        if self.by_group and predicted is not None and abs(mean := float(predicted.mean())) > _OFF_CENTRE:
+        off = self.by_group and self.fitted.needs_labels
+        if off and predicted is not None and abs(mean := float(predicted.mean())) > _OFF_CENTRE:
             lines.append(
                 f"{where}: the predicted scores average {mean:.1f} where 0 is expected; only their order "
                 "means something"

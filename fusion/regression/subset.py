@@ -55,6 +55,26 @@ class OnIndicators(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         predicted: Array = self.model_.predict(X[list(self.features)])
         return predicted
 
+    def calibrate(
+        self,
+        X: pd.DataFrame,
+        y: npt.ArrayLike,
+        pool: Pool | pd.DataFrame | None = None,
+        groups: npt.ArrayLike | None = None,
+    ) -> OnIndicators:
+        """Learn how far predictions are off, see `FusionModel.calibrate`."""
+        columns = list(self.features)
+        unlabelled = pool_values(pool)
+        self.model_.calibrate(
+            X[columns], y, pool=None if unlabelled is None else unlabelled[columns], groups=groups
+        )
+        return self
+
+    def predict_interval(self, X: pd.DataFrame, coverage: float = 0.9) -> Array:
+        """Return the ends between which accuracies lie, see `FusionModel.predict_interval`."""
+        ends: Array = self.model_.predict_interval(X[list(self.features)], coverage)
+        return ends
+
     def weights(self) -> dict[str, float]:
         """Return the fitted model's weight of each indicator; empty where it has none."""
         found: dict[str, float] = self.model_.weights()

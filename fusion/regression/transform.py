@@ -105,6 +105,18 @@ class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 self.fill_[j] = self._ends[j][0 if covariance > 0 else 1]
         return self
 
+    def fill_worse(self, better: npt.ArrayLike) -> IndicatorTransform:
+        """Let missing values stand at the worse end of the reference.
+
+        Parameters
+        ----------
+        better : array of int, shape (n_features_in_,)
+            1 for an indicator of which higher is better, -1 for one of which lower is.
+        """
+        for j, up in enumerate(np.asarray(better) > 0):
+            self.fill_[j] = self._ends[j][0 if up else 1]
+        return self
+
     def scores(self, X: npt.ArrayLike) -> Array:
         """Return the transformed values of `X`, NaN where missing, shape (n_architectures, n_indicators)."""
         check_is_fitted(self)
@@ -115,16 +127,12 @@ class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             scores[present, j] = column.apply(values[present, j])
         return scores
 
-    def filled(self, X: npt.ArrayLike) -> Array:
-        """Return the transformed values of `X`, all finite, shape (n_architectures, n_indicators)."""
-        scores = self.scores(X)
-        filled: Array = np.where(np.isnan(scores), self.fill_, scores)
-        return filled
-
     def transform(self, X: npt.ArrayLike) -> Array:
         """Return the features of `X`, all finite, shape (n_architectures, n_indicators + n_flags)."""
-        missing = np.isnan(self.scores(X))
-        return np.column_stack([self.filled(X), missing[:, self.flagged_].astype(np.float64)])
+        scores = self.scores(X)
+        missing = np.isnan(scores)
+        filled = np.where(missing, self.fill_, scores)
+        return np.column_stack([filled, missing[:, self.flagged_].astype(np.float64)])
 
     def get_feature_names_out(self, input_features: npt.ArrayLike | None = None) -> npt.NDArray[np.object_]:
         """Return the indicators' names, then `missing(<name>)` for each column that marks missing values."""

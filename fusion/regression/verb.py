@@ -34,8 +34,9 @@ def fit(data: Labelled | Sequence[Labelled], model: str | ModelSpec = "lightgbm"
     Parameters
     ----------
     data : Labelled or sequence of Labelled
-        One: the predictor gives accuracies of its space, and learns where values lie from all that the
-        table has. Several: it ranks the architectures of any space, see `fusion.regression.groups`.
+        One: the predictor gives accuracies of its space with intervals, and learns where values lie from
+        all that the table has. Several: it ranks the architectures of any space, see
+        `fusion.regression.groups`.
     model : str or ModelSpec
         By name with its default settings, or with others.
 
@@ -78,12 +79,15 @@ def _check_accuracies(data: Labelled) -> None:
 def _fit_one(data: Labelled, spec: ModelSpec) -> Predictor:
     estimator = spec.make([str(name) for name in data.X.columns])
     fitted = estimator.fit(data.X, data.y, pool=data.pool)
+    ranks = fitted.model_.gives == "score"
+    if not ranks and data.twins.nunique() > max(1, fitted.model_.fewest):
+        fitted.calibrate(data.X, data.y, pool=data.pool, groups=data.twins)
     features = list(estimator.features)
     return Predictor(
         model=fitted,
         spec=_settled(spec, fitted.model_),
-        target=data.target,
-        lower_is_better=data.accuracies.lower_is_better,
+        target=_score(spec) if ranks else data.target,
+        lower_is_better=data.accuracies.lower_is_better and not ranks,
         sources=(Source.of(data, features, networks=data.networks),),
         space=data.space,
         ranges=_ranges(data.X[features]),
@@ -103,7 +107,7 @@ def _fit_several(datas: Sequence[Labelled], spec: ModelSpec) -> Predictor:
     return Predictor(
         model=WithinGroup(fitted, features),
         spec=_settled(spec, fitted),
-        target=SCORE,
+        target=_score(spec) if fitted.gives == "score" else SCORE,
         lower_is_better=False,
         sources=tuple(
             Source.of(data, features, group=group.name, networks=len(group.accuracy))
@@ -118,6 +122,10 @@ def _fit_several(datas: Sequence[Labelled], spec: ModelSpec) -> Predictor:
 def _scores(group: Group, features: Sequence[str]) -> pd.DataFrame:
     values = group.table[list(features)]
     return within_group(values, values)
+
+
+def _score(spec: ModelSpec) -> str:
+    return f"score of {spec.model}, by which architectures are ranked"
 
 
 def _settled(spec: ModelSpec, fitted: FusionModel) -> ModelSpec:

@@ -19,6 +19,13 @@ from tests.tables.small import labelled
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
+KINDS = {
+    "weighted_sum": ModelSpec("weighted_sum"),
+    "lightgbm": ModelSpec("lightgbm", params={"n_estimators": 4, "n_members": 2}),
+    "gaussian_process": ModelSpec("gaussian_process"),
+    "extra_trees": ModelSpec("extra_trees", params={"n_estimators": 3}),
+    "log_rank_sum": ModelSpec("log_rank_sum", "cj,os,nlr,cnntk,params,flops"),
+}
 EVIL = "from pathlib import Path\nPath(__file__).with_name('imported').write_text('')\nclass S: pass\n"
 
 _watchers = []
@@ -57,8 +64,8 @@ def originals(tmp_path_factory):
     """One model of each kind on disk, and the table that they learned from."""
     folder = tmp_path_factory.mktemp("originals")
     data = labelled(folder / "table", n=30, measured=25)
-    for name, params in (("weighted_sum", {}), ("lightgbm", {"n_estimators": 4, "n_members": 2})):
-        fit(data, ModelSpec(name, params=params)).save(folder / name)
+    for name in KINDS:
+        fit(data, KINDS[name]).save(folder / name)
         Predictor.load(folder / name)  # what is imported on first use has been imported
     return folder
 
@@ -191,15 +198,20 @@ def test_other_names_in_a_model(stage, changes):
     refused(stage / "weighted_sum")
 
 
+def own(state):
+    """Return what the model itself learned."""
+    return state["learned"]
+
+
 STATES = {
     "scores that do not increase": lambda s: s["levels"][0].reverse(),
     "accuracies that do not increase": lambda s: s["levels"][1].reverse(),
     "levels of two lengths": lambda s: s["levels"][1].pop(),
     "no levels": lambda s: s.update(levels=[[], []]),
     "three lists of levels": lambda s: s["levels"].append([1.0]),
-    "a weight too few": lambda s: s["coef"].pop(),
-    "a weight that is none": lambda s: s.update(coef=["x"] * len(s["coef"])),
-    "an intercept that is none": lambda s: s.update(intercept=True),
+    "a weight too few": lambda s: own(s)["coef"].pop(),
+    "a weight that is none": lambda s: own(s).update(coef=["x"] * 6),
+    "an intercept that is none": lambda s: own(s).update(intercept=True),
     "another reference": lambda s: s.update(reference="evil:S"),
     "values that do not increase": lambda s: s["transformer"]["columns"][0]["values"].reverse(),
     "no values": lambda s: s["transformer"]["columns"][0].update(values=[], counts=[]),
@@ -400,7 +412,7 @@ def paths(value, at=()):
         yield from paths(part, (*at, name))
 
 
-@pytest.mark.parametrize("name", ["weighted_sum", "lightgbm"])
+@pytest.mark.parametrize("name", list(KINDS))
 def test_anything_in_the_json_at_random(stage, originals, name):
     """Whatever value is another: refused in one line, or it predicts numbers."""
     table = IndicatorTable.open(originals / "table")
