@@ -1,4 +1,4 @@
-"""What a model is fitted to: the accuracy, or the Gaussian score of its rank, mapped back afterwards."""
+"""What a model is fitted to: the accuracy, its rank's Gaussian score, or its gap to the best; mapped back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from fusion.errors import FusionError
 from fusion.regression.checked import increasing, vector
 from fusion.regression.columns import Array, Quantile
 
-TARGETS = ("gaussian", "accuracy")
+TARGETS = ("gaussian", "accuracy", "gap")
+
+# Of the distance from the median to the best training accuracy: how far above the best the logarithm of
+# "gap" begins.
+_ROOM = 0.5
 
 
 def learn_target(kind: str, accuracies: Array) -> tuple[Array, Array | None]:
@@ -16,10 +20,13 @@ def learn_target(kind: str, accuracies: Array) -> tuple[Array, Array | None]:
 
     Parameters
     ----------
-    kind : {"gaussian", "accuracy"}
+    kind : {"gaussian", "accuracy", "gap"}
         "gaussian": the Gaussian score of the accuracy's rank among the training accuracies. These have
         a long lower tail, and a few collapsed networks would otherwise decide what is learned.
         "accuracy": the accuracy itself.
+        "gap": -log(best + (best - median) / 2 - accuracy), standardised: how close an accuracy comes to
+        the best, on a scale on which each halving of the gap counts alike. It draws the lower tail in as
+        "gaussian" does, and does not stretch differences that a few ranks happen to have.
     accuracies : ndarray, shape (n_architectures,)
 
     Returns
@@ -34,12 +41,29 @@ def learn_target(kind: str, accuracies: Array) -> tuple[Array, Array | None]:
         When `kind` is not known.
     """
     if kind not in TARGETS:
-        raise FusionError(f"target {kind!r} is not known; use 'gaussian' or 'accuracy'")
+        raise FusionError(f"target {kind!r} is not known; use 'gaussian', 'accuracy' or 'gap'")
     if kind == "accuracy":
         return accuracies, None
+    if kind == "gap":
+        return _gap(accuracies)
     ranks = Quantile.learn(accuracies)
     distinct = np.unique(accuracies)
     return ranks.apply(accuracies), np.array([ranks.apply(distinct), distinct])
+
+
+def _gap(accuracies: Array) -> tuple[Array, Array]:
+    best = accuracies.max()
+    room = best - np.median(accuracies)
+    # half of them or more may be the best
+    room = room if room > 0 else np.ptp(accuracies)
+    if room == 0:
+        return np.zeros_like(accuracies), np.array([[0.0], [best]])
+    goal = -np.log((best - accuracies) / room + _ROOM)
+    centre, spread = goal.mean(), goal.std()
+    distinct = np.unique(accuracies)
+    levels = (-np.log((best - distinct) / room + _ROOM) - centre) / spread
+    apart = np.concatenate([[True], np.diff(levels) > 0])  # else rounding made them one
+    return (goal - centre) / spread, np.array([levels[apart], distinct[apart]])
 
 
 def to_accuracies(score: Array, levels: Array | None) -> Array:

@@ -1,0 +1,274 @@
+"""The model that is used unless another is named: from no accuracies to a thousand."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import nnls
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fusion.errors import FusionError
+from fusion.indicators import INDICATORS
+from fusion.regression.base import MODELS, FusionModel, ModelState
+from fusion.regression.calibration import Calibration, folds_of
+from fusion.regression.checked import number
+from fusion.regression.columns import Array
+from fusion.regression.members import MEMBERS, Member
+from fusion.regression.order import Indices, order_of_rows
+from fusion.regression.target import learn_target, to_accuracies
+from fusion.regression.views import View, Views
+from fusion.tables import Pool
+
+# With as many accuracies, what the members say of left-out ones counts as much as what is expected.
+_EXPECTED = 30.0
+# With as many accuracies, trees are expected to weigh half as much as with many.
+_TREES = 30.0
+# Accuracies under which nothing is left out.
+_FEWEST = 4
+# Of the largest share, under which a member is not kept.
+_NEGLIGIBLE = 0.01
+# The member that says how sure it is.
+_SURE = "wide_process"
+
+
+@MODELS.register
+class Auto(FusionModel):
+    """A mixture whose members learn as much as there are accuracies for; without any, a consensus of indicators.
+
+    What it sees of a table is a prior score (the consensus of indicators, which needs no accuracies),
+    indicators as ranks and as logarithms, features of the cells' graphs and the encoding, all of them on
+    the scale of the whole pool, and the indicators without the noise of their initialisation (see `Views`).
+    Its members learn, of each, how the accuracy departs from the prior: two Gaussian processes that learn
+    which features are relevant, on all features and on the indicators alone; boosted trees with linear
+    leaves; extremely randomised trees. Each is judged on accuracies that it was not fitted on, and the
+    mixture has the weights, none negative, with the least squared error there; with few accuracies they
+    stay near those that are expected, which leave more to the processes.
+
+    Parameters
+    ----------
+    random_state : int
+        Of the trees.
+
+    Attributes
+    ----------
+    shares_ : dict of str to float
+        Member -> weight, of those that have one; empty without accuracies.
+    views_ : Views
+    members_ : dict of str to Member
+
+    Notes
+    -----
+    Sources: stacking with weights that are not negative, L. Breiman, "Stacked regressions", Machine
+    Learning 24, 1996; of the members and views, there. All choices were made on digits and on CIFAR-10
+    accuracies of `nats-tss`.
+    """
+
+    name = "auto"
+    summary = "chooses and mixes by cross-validation, from no accuracies to a thousand"
+    source = "this library; stacking: Breiman, Machine Learning 24, 1996"
+    needs_labels = False
+    has_spread = True
+    files = tuple(file for member in MEMBERS.values() for file in member.files)
+
+    target = "gap"
+
+    def __init__(self, random_state: int = 0) -> None:
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike | None = None,
+        pool: Pool | npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
+    ) -> Auto:
+        """Learn from the accuracies `y` of the architectures `X`, and from `pool`.
+
+        Parameters
+        ----------
+        X : DataFrame or array, shape (n_architectures, n_indicators)
+        y : array, shape (n_architectures,), optional
+            Accuracies; without them the model ranks.
+        pool : Pool, DataFrame or array, shape (n_pool, n_indicators), optional
+            Indicators of the space's architectures.
+        groups : array, shape (n_architectures,), optional
+            Architectures of one group, such as twins, are left out together.
+
+        Raises
+        ------
+        ValueError
+            When `X`, `y` or `pool` are no numbers, do not match, or `y` is not finite.
+        """
+        if y is None:
+            values: Array = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
+        else:
+            values, accuracies = self._check_training(X, y, rows=1)
+        names = [str(name) for name in getattr(self, "feature_names_in_", range(self.n_features_in_))]
+        up = [name not in INDICATORS or INDICATORS[name].higher_is_better for name in names]
+        better = np.where(up, 1, -1)
+        reference = self._learn_transform(values, pool)
+        self.transformer_.fill_worse(better)
+        self.views_ = Views.learn(names, reference, self.transformer_, better, self.reference_ == "pool")
+        self.calibration_ = None
+        self.levels_ = None
+        self.members_: dict[str, Member] = {}
+        self.shares_: dict[str, float] = {}
+        self.seen_: View | None = None
+        if y is not None:
+            self._learn_accuracies(values, accuracies, groups)
+        return self
+
+    def _learn_accuracies(self, values: Array, accuracies: Array, groups: npt.ArrayLike | None) -> None:
+        order = order_of_rows(values, accuracies)
+        values, accuracies = values[order], accuracies[order]
+        view = self.views_.of(values, self.transformer_.transform(values))
+        goal, self.levels_ = learn_target(self.target, accuracies)
+        members = {
+            name: member.learn(view, goal, self.random_state)
+            for name, member in MEMBERS.items()
+            if member.usable(len(goal))
+        }
+        shares = _expected(list(members), len(goal))
+        self.folds_ = _folds(values, accuracies, None if groups is None else np.asarray(groups)[order])
+        self.errors_, self.spreads_ = np.empty(0), np.empty(0)
+        if self.folds_ is not None:
+            predicted, self.spreads_ = self._held_out(list(members), view, goal, self.folds_)
+            pull = np.sqrt(_EXPECTED)
+            design = np.vstack([predicted, pull * np.eye(len(members))])
+            shares = nnls(design, np.concatenate([goal, pull * shares]))[0]
+            self.errors_ = goal - predicted @ shares
+        self.shares_ = {
+            name: float(share)
+            for name, share in zip(members, shares, strict=True)
+            if share > _NEGLIGIBLE * shares.max()
+        }
+        self.members_ = {n: member for n, member in members.items() if n in self.shares_ or n == _SURE}
+        self.seen_ = view
+
+    def _held_out(self, members: list[str], view: View, goal: Array, folds: Indices) -> tuple[Array, Array]:
+        """Return what members predict of folds that they were not fitted on, (n, members), and the spreads."""
+        predicted, spreads = np.empty((len(goal), len(members))), np.ones(len(goal))
+        for fold in range(folds.max() + 1):
+            held = folds == fold
+            part, rest = view.take(held), view.take(~held)
+            for j, name in enumerate(members):
+                again = MEMBERS[name].learn(rest, goal[~held], self.random_state)
+                predicted[held, j] = again.predict(part)
+                if name == _SURE:
+                    spreads[held] = again.spread(part)
+        return predicted, spreads
+
+    def predict(self, X: npt.ArrayLike) -> Array:
+        """Return the predicted accuracies, or without accuracies the scores, shape (n_architectures,)."""
+        return to_accuracies(self._mixed(self._view(X)), self.levels_)
+
+    def calibrate(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        pool: Pool | npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
+    ) -> Auto:
+        """Learn how far predictions are off, from what the members predicted of left-out architectures.
+
+        Where `groups` were not left out together, the model is fitted again, with them.
+        """
+        check_is_fitted(self)
+        if not self.members_:
+            raise FusionError(
+                "auto was fitted without accuracies; give some, for intervals are learned from them"
+            )
+        values, accuracies = self._check_training(X, y, rows=1)
+        if groups is not None and self.folds_ is not None:
+            named = np.asarray(groups)[order_of_rows(values, accuracies)]
+            pairs = {*zip(named.tolist(), self.folds_.tolist(), strict=True)}
+            if len(pairs) > len({*named.tolist()}):
+                self.fit(X, y, pool, groups)
+        if self.folds_ is None:
+            raise FusionError(
+                f"{len(accuracies)} architectures are too few for intervals; give {_FEWEST} different ones"
+            )
+        self.calibration_ = Calibration.learn(self.errors_, self.spreads_, accuracies)
+        return self
+
+    def predict_interval(self, X: npt.ArrayLike, coverage: float = 0.9) -> Array:
+        check_is_fitted(self)
+        if self.calibration_ is None:
+            raise FusionError("this auto is not calibrated; call calibrate(X, y) with what it was fitted on")
+        view = self._view(X)
+        score = self._mixed(view)
+        width = self.calibration_.half_widths(self.members_[_SURE].spread(view), coverage)
+        ends = [to_accuracies(at, self.levels_) for at in (score - width, score, score + width)]
+        return self.calibration_.clipped(*ends)
+
+    def _view(self, X: npt.ArrayLike) -> View:
+        check_is_fitted(self)
+        values = self._check_columns(X)
+        return self.views_.of(values, self.transformer_.transform(values))
+
+    def _mixed(self, view: View) -> Array:
+        if not self.members_:
+            return view.prior
+        score = np.zeros(len(view.prior))
+        for name, share in self.shares_.items():
+            score += share * self.members_[name].predict(view)
+        return score
+
+    def _learn(self, features: Array, goal: Array) -> None:
+        raise NotImplementedError  # `fit` learns from views
+
+    def _scores(self, features: Array) -> Array:
+        raise NotImplementedError  # `predict` mixes
+
+    def _state(self) -> ModelState:
+        states = {name: member.to_state() for name, member in self.members_.items()}
+        files = {file: text for state in states.values() for file, text in state.files.items()}
+        seen = None if self.seen_ is None else self.seen_.to_state()
+        values = {
+            "views": self.views_.to_state(),
+            "seen": seen,
+            "shares": self.shares_,
+            "members": {name: state.values for name, state in states.items()},
+        }
+        # what was not needed is empty, so that all models of this name have the same files
+        return ModelState(values, {file: files.get(file, "") for file in self.files})
+
+    def _restore(self, state: ModelState, width: int) -> None:
+        values = state.values
+        self.views_ = Views.from_state(values["views"], self.n_features_in_, width)
+        self.seen_ = None if values["seen"] is None else self.views_.view_from_state(values["seen"])
+        shares, members = values["shares"], values["members"]
+        if not isinstance(shares, dict) or not isinstance(members, dict):
+            raise ValueError("shares and members are no objects")
+        if not {*shares} <= {*members} <= {*MEMBERS} or (members and _SURE not in members):
+            raise ValueError("members are not those of the mixture")
+        if bool(members) != (self.seen_ is not None) or bool(members) != (self.levels_ is not None):
+            raise ValueError("members and accuracies do not go together")
+        self.shares_ = {name: number(share, "share") for name, share in shares.items()}
+        self.members_ = {}
+        if self.seen_ is not None:
+            for name in members:
+                own = ModelState(members[name], state.files)
+                self.members_[name] = MEMBERS[name].from_state(own, self.seen_)
+
+
+def _expected(members: list[str], architectures: int) -> Array:
+    """Return the weights that are expected of members, of sum 1."""
+    trees = [name.endswith("trees") for name in members]
+    share = 0.5 * architectures / (architectures + _TREES) if any(trees) else 0.0
+    of_trees, of_others = share / max(1, sum(trees)), (1 - share) / (len(trees) - sum(trees))
+    return np.where(trees, of_trees, of_others)
+
+
+def _folds(values: Array, accuracies: Array, groups: npt.ArrayLike | None) -> Indices | None:
+    """Return the fold of each row: ten, five or three of them by how many rows there are; None for too few.
+
+    Equal rows are of one network and left out together, as are `groups`.
+    """
+    if groups is None:
+        groups = np.unique(np.nan_to_num(values), axis=0, return_inverse=True)[1].ravel()
+    if len(np.unique(np.asarray(groups))) < _FEWEST:
+        return None
+    count = 10 if len(values) <= 64 else 5 if len(values) <= 256 else 3
+    folds: Indices = folds_of(values, accuracies, groups, 1) % count
+    return np.unique(folds, return_inverse=True)[1]

@@ -1,0 +1,105 @@
+"""The consensus of indicators that agree with size: a score of architectures without any accuracy."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtr
+from scipy.stats import rankdata
+
+from fusion.regression.base import MODELS, ModelState
+from fusion.regression.checked import vector
+from fusion.regression.columns import Array
+from fusion.regression.unlabelled import Unlabelled
+
+INDICATORS = (
+    *("az_expressivity", "az_progressivity", "az_trainability", "flops", "params"),
+    *("zen", "zico", "meco", "swap_regularised", "naswot"),
+)
+"""Indicators that were proposed to rank architectures on their own, and size."""
+
+SIZE = ("params", "flops")
+
+
+def agrees(ranks: Array, size: Array) -> Array:
+    """Return whether each column orders architectures as size does: 1 where their correlation is positive, else 0.
+
+    Parameters
+    ----------
+    ranks : ndarray, shape (n, p)
+        Higher is better.
+    size : ndarray, shape (n,)
+        Mean of the ranks of what measures size.
+
+    Returns
+    -------
+    ndarray, shape (p,)
+        All 1 where size does not differ or no column agrees.
+    """
+    order = rankdata(size) - (len(size) + 1) / 2
+    found = np.array([rankdata(column) @ order for column in ranks.T])
+    weights: Array = (found > 0).astype(np.float64)
+    return weights if weights.any() else np.ones(ranks.shape[1])
+
+
+def log_ranks(scores: Array, size: int) -> Array:
+    """Return log(rank / N) of Gaussian scores of ranks among N, the worst's about log(1 / N)."""
+    logs: Array = np.log(ndtr(scores) + 0.5 / size)
+    return logs
+
+
+@MODELS.register
+class Consensus(Unlabelled):
+    """Score = sum of log(rank / N) over the indicators that order the pool as size does.
+
+    Larger networks are mostly better, in any space. An indicator that orders the pool against size (the
+    mean of the ranks of `params` and `flops`, those that there are; without them of all) is misled by it,
+    as some are where widths vary, and is left out.
+
+    Attributes
+    ----------
+    weights_ : ndarray of float, shape (n_known,)
+        1 for an indicator that counts, 0 for one that is left out.
+
+    Notes
+    -----
+    The sum of log ranks: J. Lee, B. Ham, "AZ-NAS", CVPR 2024, arXiv:2403.19232. Leaving out is this
+    library's, chosen on CIFAR-10 accuracies of `nats-tss` and `nats-sss`, and on NDS.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"flops": [1.0, 2.0, 3.0, 4.0], "meco": [8.0, 7.0, 6.0, 5.0]})
+    >>> Consensus().fit(table).predict(table).argsort()
+    array([0, 1, 2, 3])
+    """
+
+    name = "consensus"
+    summary = "sum of the logarithms of ranks of the indicators that agree with size; without any accuracy"
+    source = "Lee, Ham, AZ-NAS, CVPR 2024, arXiv:2403.19232; choice: this library"
+    indicators = INDICATORS
+
+    def _learn(self, features: Array, goal: Array) -> None:
+        self.size_ = len(features)
+        names = list(getattr(self, "feature_names_in_", []))
+        known = [names[j] if names else "" for j in self.known_]
+        size = [j for j, name in enumerate(known) if name in SIZE] or [*range(len(known))]
+        ranks = np.column_stack([rankdata(features[:, j]) for j in size])
+        self.weights_ = agrees(features, ranks.mean(axis=1))
+
+    def _scores(self, features: Array) -> Array:
+        scores: Array = (log_ranks(features, self.size_) * self.weights_).sum(axis=1)
+        return scores
+
+    def weights(self) -> dict[str, float]:
+        """Return indicator -> weight."""
+        names = getattr(self, "feature_names_in_", [str(j) for j in range(self.n_features_in_)])
+        return {str(names[j]): float(w) for j, w in zip(self.known_, self.weights_, strict=True)}
+
+    def _state(self) -> ModelState:
+        own = super()._state()
+        return ModelState({**own.values, "weights": self.weights_.tolist(), "size": self.size_})
+
+    def _restore(self, state: ModelState) -> None:
+        super()._restore(state)
+        self.weights_ = vector(state.values["weights"], "weights", len(self.known_))
+        self.size_ = int(vector([state.values["size"]], "size")[0])

@@ -1,0 +1,164 @@
+"""The members of `auto`: each learns from a view of architectures how their goal departs from the prior."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from importlib.util import find_spec
+from typing import ClassVar
+
+import numpy as np
+
+from fusion.regression.base import FusionModel, ModelState
+from fusion.regression.columns import Array
+from fusion.regression.extra_trees import ExtraTrees
+from fusion.regression.lightgbm_model import LightGBM
+from fusion.regression.relevance_process import RelevanceProcess, Rows
+from fusion.regression.views import View
+
+# Accuracies without which trees have nothing to split.
+_FEWEST_FOR_TREES = 8
+
+
+class Member(ABC):
+    """A fitted part of the mixture."""
+
+    title: ClassVar[str]
+    """What it is, in the words of a report."""
+    files: ClassVar[tuple[str, ...]] = ()
+    """Of its state."""
+
+    @classmethod
+    def usable(cls, architectures: int) -> bool:
+        """Return whether it can learn from so many accuracies, with what is installed."""
+        return True
+
+    @classmethod
+    @abstractmethod
+    def learn(cls, view: View, goal: Array, seed: int) -> Member:
+        """Return the member fitted on the goals of some architectures."""
+
+    @abstractmethod
+    def predict(self, view: View) -> Array:
+        """Return the goal of each architecture, shape (n,)."""
+
+    def spread(self, view: View) -> Array:
+        """Return the standard deviation of the goal of each architecture, shape (n,); 1 where unknown."""
+        return np.ones(len(view.prior))
+
+    @abstractmethod
+    def to_state(self) -> ModelState:
+        """Return what was learned."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, state: ModelState, view: View) -> Member:
+        """Return what gave `state`, fitted on `view`; raises KeyError, TypeError or ValueError."""
+
+
+class _Process(Member):
+    freedom: ClassVar[float]
+
+    def __init__(self, process: RelevanceProcess) -> None:
+        self.process = process
+
+    @staticmethod
+    @abstractmethod
+    def rows(view: View) -> Rows:
+        """Return what the process sees."""
+
+    @classmethod
+    def learn(cls, view: View, goal: Array, seed: int) -> Member:
+        return cls(RelevanceProcess.learn(cls.rows(view), goal, cls.freedom))
+
+    def predict(self, view: View) -> Array:
+        return self.process.predict(self.rows(view))
+
+    def spread(self, view: View) -> Array:
+        return self.process.spread(self.rows(view))
+
+    def to_state(self) -> ModelState:
+        return ModelState(self.process.to_state())
+
+    @classmethod
+    def from_state(cls, state: ModelState, view: View) -> Member:
+        return cls(RelevanceProcess.from_state(state.values, cls.rows(view)))
+
+
+class WideProcess(_Process):
+    """A Gaussian process on indicators as ranks and as logarithms, graph features and the encoding."""
+
+    title = "Gaussian process on all features"
+    freedom = 0.7
+
+    @staticmethod
+    def rows(view: View) -> Rows:
+        return view.wide
+
+
+class NarrowProcess(_Process):
+    """A Gaussian process on the indicators that networks were run for, and the encoding."""
+
+    title = "Gaussian process on the indicators"
+    freedom = 0.5
+
+    @staticmethod
+    def rows(view: View) -> Rows:
+        return view.narrow
+
+
+class _Trees(Member):
+    kind: ClassVar[type[FusionModel]]
+
+    def __init__(self, model: FusionModel) -> None:
+        self.model = model
+
+    @classmethod
+    def usable(cls, architectures: int) -> bool:
+        return architectures >= _FEWEST_FOR_TREES
+
+    @classmethod
+    def learn(cls, view: View, goal: Array, seed: int) -> Member:
+        model = cls.kind(random_state=seed)
+        model._learn(view.flat, goal)
+        return cls(model)
+
+    def predict(self, view: View) -> Array:
+        return self.model._scores(view.flat)
+
+    def to_state(self) -> ModelState:
+        return self.model._state()
+
+    @classmethod
+    def from_state(cls, state: ModelState, view: View) -> Member:
+        model = cls.kind()
+        model._restore(state, view.flat.shape[1])
+        return cls(model)
+
+
+class BoostedTrees(_Trees):
+    """Boosted trees with linear leaves."""
+
+    title = "boosted trees (LightGBM)"
+    kind = LightGBM
+    files = LightGBM.files
+
+    @classmethod
+    def usable(cls, architectures: int) -> bool:
+        return super().usable(architectures) and find_spec("lightgbm") is not None
+
+
+class RandomisedTrees(_Trees):
+    """Extremely randomised trees."""
+
+    title = "extremely randomised trees"
+    kind = ExtraTrees
+    files = ExtraTrees.files
+
+
+MEMBERS: dict[str, type[Member]] = {
+    "wide_process": WideProcess,
+    "narrow_process": NarrowProcess,
+    "boosted_trees": BoostedTrees,
+    "randomised_trees": RandomisedTrees,
+}
+"""In the order in which they are mixed."""
