@@ -12,6 +12,7 @@ from fusion.regression.groups import Group, fit_groups, grouped
 from fusion.regression.lambdarank import LambdaRank
 from fusion.regression.lightgbm_model import LightGBM
 from fusion.regression.log_rank_sum import LogRankSum
+from fusion.regression.page import models_page
 from fusion.regression.pairwise import Pairwise
 from fusion.regression.predictor import Predictor
 from fusion.regression.source import Source
@@ -46,6 +47,7 @@ __all__ = [
     "fit_groups",
     "grouped",
     "make_model",
+    "models_page",
 ]
 
 MODELS.load_entry_points()

@@ -106,12 +106,9 @@ class TestLambdaRank:
 
     def test_noise_keeps_an_order_and_predicts_next_to_nothing(self):
         rng = np.random.default_rng(0)
-        X, y = rng.normal(size=(40, 1)), rng.permutation(40.0)
-        for seed in range(20):
-            model = LambdaRank(n_estimators=10, n_members=1).fit(
-                X, np.random.default_rng(seed).permutation(y)
-            )
-            assert model.slope_ > 0
+        for _ in range(20):
+            X, y = rng.normal(size=(40, 1)), rng.normal(size=40)
+            assert LambdaRank(n_estimators=5, n_members=1).fit(X, y).slope_ > 0
 
     def test_a_text_grown_to_something_else_is_refused(self):
         X, y = made(30)

@@ -239,21 +239,24 @@ class TestConstraint:
         X, y = self.table()
         X["copy"] = X["flops"] + 0.05 * np.random.default_rng(0).normal(size=30)
         model = WeightedSum("standard", "loo", "accuracy", "non_negative").fit(X, y)
-        kept = model.coef_ != 0
-        Z = ((X - X.mean()) / X.std(ddof=0)).to_numpy()[:, kept]
+        Z = ((X - X.mean()) / X.std(ddof=0)).to_numpy()
 
         def left_out(penalty):
+            rows = np.vstack([Z, np.sqrt(30 * penalty) * np.eye(5)])
+            weights = lsq_linear(rows, np.append(y - y.mean(), np.zeros(5)), (0, np.inf), tol=1e-12).x
+            kept = Z[:, weights > 1e-6]
             errors = []
             for i in range(30):
                 keep = np.arange(30) != i
-                A = np.column_stack([np.ones(29), Z[keep]])
-                D = np.diag([0.0] + [30 * penalty] * kept.sum())
+                A = np.column_stack([np.ones(29), kept[keep]])
+                D = np.diag([0.0] + [30 * penalty] * kept.shape[1])
                 w = np.linalg.solve(A.T @ A + D, A.T @ y[keep])
-                errors.append((y[i] - w[0] - Z[i] @ w[1:]) ** 2)
+                errors.append((y[i] - w[0] - kept[i] @ w[1:]) ** 2)
             return np.mean(errors)
 
         grid = [0.0, *(10.0**i for i in range(-4, 2))]
         assert model.penalty_ == min(grid, key=left_out)
+        assert len({round(left_out(penalty), 6) for penalty in grid}) > 3
 
     def test_flags_and_more_columns_than_rows(self):
         X, y = self.table(rows=12)
