@@ -99,8 +99,8 @@ def list_models(pattern: str = "*") -> list[str]:
     Examples
     --------
     >>> import fusion
-    >>> fusion.list_models()
-    ['fi', 'lightgbm', 'weighted_sum']
+    >>> fusion.list_models("l*")
+    ['lambdarank', 'lightgbm', 'log_rank_sum']
     """
     return _matching(MODELS, pattern)
 

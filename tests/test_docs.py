@@ -11,7 +11,7 @@ from fusion.cli import main
 from fusion.cli.catalogue import catalogue, indicators_page, page
 from fusion.indicators import INDICATORS, PRESETS, select
 from fusion.pipeline.config import Pipeline, SearchSettings, load_pipeline
-from fusion.regression import ModelSpec
+from fusion.regression import MODELS, ModelSpec, make_model, models_page
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -23,7 +23,8 @@ def rows_of(text: str) -> list[list[str]]:
 
 
 PAGES = pytest.mark.parametrize(
-    ("what", "file"), [("indicators", "indicators.md"), ("pipeline-keys", "pipelines.md")]
+    ("what", "file"),
+    [("indicators", "indicators.md"), ("models", "known-models.md"), ("pipeline-keys", "pipelines.md")],
 )
 
 
@@ -68,8 +69,20 @@ def test_the_page_of_pipelines_names_every_key_and_its_example_is_a_pipeline(tmp
 
 
 def test_other_lists_have_no_page(capsys):
-    assert main(["list", "models", "--markdown"]) == 1
+    assert main(["list", "spaces", "--markdown"]) == 1
     assert "--json" in capsys.readouterr().err
+
+
+def test_the_page_of_models_says_what_each_is_and_every_setting_of_it():
+    text = models_page()
+    for name, model in MODELS.items():
+        (section,) = re.findall(rf"^## {name}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+        assert model.source in section
+        settings = {row[0]: row for row in rows_of(section)}
+        for setting, default in make_model(name).get_params().items():
+            assert settings[f"`{setting}`"][1] == f"`{default!r}`"
+        assert f"| [`{name}`](#{name}) | {model.gives} |" in text
+    assert all(row[2] for row in rows_of(text) if row[0] in ("`penalty`", "`n_members`", "`constraint`"))
 
 
 def test_the_page_names_every_indicator():

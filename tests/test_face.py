@@ -27,7 +27,8 @@ FOLDERS = {
     "regression": {
         *("MODELS", "FusionIndicator", "FusionModel", "Group", "IndicatorTransform", "LightGBM", "ModelSpec"),
         *("ModelState", "OnIndicators", "Predictor", "Source", "WeightedSum", "WithinGroup", "fit"),
-        *("fit_groups", "grouped", "make_model"),
+        *("fit_groups", "grouped", "make_model", "models_page", "ExtraTrees", "GaussianProcess"),
+        *("LambdaRank", "LogRankSum", "Pairwise", "Unlabelled"),
     },
     "search": {
         *("PROPOSERS", "Comparison", "Growing", "Indicators", "Measure", "SearchMethod", "SearchResult"),

@@ -13,7 +13,7 @@ from fusion.indicators import INDICATORS, PRESETS, Indicator, select
 from fusion.pipeline.config import Pipeline
 from fusion.probes import PROBES
 from fusion.registry import Registry, about, suggest
-from fusion.regression import MODELS
+from fusion.regression import MODELS, models_page
 from fusion.search import PROPOSERS
 from fusion.settings import Settings, describe
 from fusion.spaces import SPACES, Space
@@ -139,7 +139,7 @@ accuracies: {table: data/digits-tss/accuracies.parquet}
 
 def page(what: str) -> str:
     """Return what is listed as the page of the documentation; raises FusionError where there is none."""
-    pages = {"indicators": indicators_page, KEYS: pipeline_page}
+    pages = {"indicators": indicators_page, "models": models_page, KEYS: pipeline_page}
     if what not in pages:
-        raise FusionError(f"list {what} --markdown: only {' and '.join(pages)} have a page; use --json")
+        raise FusionError(f"list {what} --markdown: only {', '.join(pages)} have a page; use --json")
     return pages[what]()

@@ -9,8 +9,11 @@ from fusion.regression.extra_trees import ExtraTrees
 from fusion.regression.fusion_indicator import FusionIndicator
 from fusion.regression.gaussian_process import GaussianProcess
 from fusion.regression.groups import Group, fit_groups, grouped
+from fusion.regression.lambdarank import LambdaRank
 from fusion.regression.lightgbm_model import LightGBM
 from fusion.regression.log_rank_sum import LogRankSum
+from fusion.regression.page import models_page
+from fusion.regression.pairwise import Pairwise
 from fusion.regression.predictor import Predictor
 from fusion.regression.source import Source
 from fusion.regression.spec import ModelSpec
@@ -28,11 +31,13 @@ __all__ = [
     "GaussianProcess",
     "Group",
     "IndicatorTransform",
+    "LambdaRank",
     "LightGBM",
     "LogRankSum",
     "ModelSpec",
     "ModelState",
     "OnIndicators",
+    "Pairwise",
     "Predictor",
     "Source",
     "Unlabelled",
@@ -42,6 +47,7 @@ __all__ = [
     "fit_groups",
     "grouped",
     "make_model",
+    "models_page",
 ]
 
 MODELS.load_entry_points()

@@ -206,7 +206,7 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         features = self._features(X)
         score = self._scores(features)
         width = self.calibration_.half_widths(self._spreads(features), coverage)
-        ends = [to_accuracies(score + side * width, self.levels_) for side in (-1, 0, 1)]
+        ends = (to_accuracies(at, self.levels_) for at in (score - width, score, score + width))
         return self.calibration_.clipped(*ends)
 
     def weights(self) -> dict[str, float]:

@@ -110,7 +110,7 @@ class Calibration:
             In the unit of scores; spreads of 1 where the model has none of its own.
         accuracies : ndarray, shape (n_architectures,)
         """
-        constant = _SHARE * float(np.median(spreads))
+        constant = _SHARE * (float(np.median(spreads)) or 1.0)
         low, high = float(accuracies.min()), float(accuracies.max())
         errors = np.sort(np.abs(residuals) / (spreads + constant))
         return cls(errors, constant, low - (high - low), high + (high - low))

@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import nnls
 from sklearn.utils.validation import check_is_fitted
 
 from fusion.errors import FusionError
+from fusion.indicators import INDICATORS
 from fusion.regression.base import MODELS, FusionModel, ModelState
 from fusion.regression.checked import number, vector
 from fusion.regression.columns import COLUMNS, Array
 
 # For features of standard deviation about 1.
 _PENALTIES = (0.0, *(10.0**i for i in range(-4, 2)))
+
+
+def _decomposed(deviations: Array) -> tuple[Array, Array, Array]:
+    """Return the singular value decomposition without what is zero but for rounding."""
+    u, s, vt = np.linalg.svd(deviations, full_matrices=False)
+    kept = s > s.max(initial=0.0) * max(deviations.shape) * np.finfo(np.float64).eps
+    return u[:, kept], s[kept], vt[kept]
+
+
+def _left_out_error(u: Array, s: Array, target: Array, penalty: float) -> float:
+    """Return the mean squared error when each architecture is left out in turn, infinite without one.
+
+    Notes
+    -----
+    With leverages h, the intercept's 1/n included, the error of architecture i when it is left out is
+    its residual divided by 1 - h_i, so one singular value decomposition serves all. A penalty under
+    which an architecture determines its own prediction (h_i = 1) has no such error.
+    """
+    n = len(target)
+    shrink = s**2 / (s**2 + n * penalty)
+    free = 1 - 1 / n - u**2 @ shrink
+    if free.min() <= 1e-8:
+        return np.inf
+    return float(np.mean(((target - u @ (shrink * (u.T @ target))) / free) ** 2))
 
 
 def _least_squares(deviations: Array, target: Array, penalties: tuple[float, ...]) -> tuple[Array, float]:
@@ -25,27 +51,38 @@ def _least_squares(deviations: Array, target: Array, penalties: tuple[float, ...
         Of mean 0.
     penalties : tuple of float
         Of which one is chosen.
-
-    Notes
-    -----
-    With leverages h, the intercept's 1/n included, the error of architecture i when it is left out is
-    its residual divided by 1 - h_i, so one singular value decomposition serves all. A penalty under
-    which an architecture determines its own prediction (h_i = 1) has no such error and is passed over.
     """
-    u, s, vt = np.linalg.svd(deviations, full_matrices=False)
-    n = len(target)
-    kept = s > s.max(initial=0.0) * max(deviations.shape) * np.finfo(np.float64).eps
-    u, s, vt = u[:, kept], s[kept], vt[kept]
-    projected = u.T @ target
+    u, s, vt = _decomposed(deviations)
     least, chosen = np.inf, penalties[-1]
     for penalty in penalties:
-        shrink = s**2 / (s**2 + n * penalty)
-        free = 1 - 1 / n - u**2 @ shrink
-        if free.min() > 1e-8:
-            error = float(np.mean(((target - u @ (shrink * projected)) / free) ** 2))
-            if error < least:
-                least, chosen = error, penalty
-    weights: Array = vt.T @ (s / (s**2 + n * chosen) * projected)
+        if (error := _left_out_error(u, s, target, penalty)) < least:
+            least, chosen = error, penalty
+    weights: Array = vt.T @ (s / (s**2 + len(target) * chosen) * (u.T @ target))
+    return weights, chosen
+
+
+def _signed_least_squares(
+    deviations: Array, target: Array, penalties: tuple[float, ...], signs: Array
+) -> tuple[Array, float]:
+    """Return the same where a weight may only have its sign, or be 0; a sign of 0 leaves it free.
+
+    The error of a penalty is that of the weights that are not 0, by themselves: those that the signs
+    hold at 0 are taken to stay there when one architecture is left out.
+    """
+    least, chosen, weights = np.inf, penalties[-1], np.zeros(deviations.shape[1])
+    free = signs == 0
+    turned = np.hstack([deviations * np.where(free, 1, signs), -deviations[:, free]])
+    for penalty in penalties:
+        # a free weight is the difference of two that are not negative; no penalty at all would leave
+        # open which of several solutions is found
+        ridge = np.sqrt(len(target) * max(penalty, 1e-9)) * np.eye(turned.shape[1])
+        parts, _ = nnls(np.vstack([turned, ridge]), np.append(target, np.zeros(len(ridge))))
+        found = parts[: len(free)] * np.where(free, 1, signs)
+        found[free] -= parts[len(free) :]
+        u, s, _ = _decomposed(deviations[:, found != 0])
+        error = _left_out_error(u, s, target, penalty)
+        if error < least or penalty == penalties[0]:
+            least, chosen, weights = error, penalty, found
     return weights, chosen
 
 
@@ -69,6 +106,10 @@ class WeightedSum(FusionModel):
         squares ("none", the paper's form) then gives them large weights of opposite signs.
     target : {"gaussian", "accuracy"}
         What the score is fitted to, see `fusion.regression.target`; "accuracy" is the paper's form.
+    constraint : {"none", "non_negative", "signs"}
+        "non_negative": no indicator's weight is negative. "signs": each indicator's weight has the sign
+        that its source expects, or is 0; those of columns that are no indicator are free. The weights of
+        columns that mark missing values are free always.
 
     Attributes
     ----------
@@ -98,15 +139,35 @@ class WeightedSum(FusionModel):
     source = "Tran, Ali, Bae, IEEE Access 9, 2021, doi 10.1109/ACCESS.2021.3115911"
 
     def __init__(
-        self, transformation: str = "quantile", penalty: str = "loo", target: str = "gaussian"
+        self,
+        transformation: str = "quantile",
+        penalty: str = "loo",
+        target: str = "gaussian",
+        constraint: str = "none",
     ) -> None:
         self.transformation = transformation
         self.penalty = penalty
         self.target = target
+        self.constraint = constraint
+
+    def _signs(self) -> Array:
+        """Return the sign of each feature's weight, 0 where it is free."""
+        signs = np.zeros(self.n_features_in_ + len(self.transformer_.flagged_))
+        if self.constraint == "non_negative":
+            signs[: self.n_features_in_] = 1
+        else:
+            for j, name in enumerate(getattr(self, "feature_names_in_", ())):
+                if name in INDICATORS:
+                    signs[j] = 1 if INDICATORS[name].higher_is_better else -1
+        return signs
 
     def _learn(self, features: Array, goal: Array) -> None:
         if self.penalty not in ("loo", "none"):
             raise FusionError(f"penalty {self.penalty!r} is not known; use 'loo' or 'none'")
+        if self.constraint not in ("none", "non_negative", "signs"):
+            raise FusionError(
+                f"constraint {self.constraint!r} is not known; use 'none', 'non_negative' or 'signs'"
+            )
         mean = features.mean(axis=0)
         deviations = features - mean
         # the mean of equal numbers may differ from them by rounding, which is no deviation
@@ -116,7 +177,11 @@ class WeightedSum(FusionModel):
             largest = np.abs(deviations).max(axis=0)
             scale[largest > 0] = largest[largest > 0]
         penalties = _PENALTIES if self.penalty == "loo" else (0.0,)
-        weights, self.penalty_ = _least_squares(deviations / scale, goal - goal.mean(), penalties)
+        scaled, wanted = deviations / scale, goal - goal.mean()
+        if self.constraint == "none":
+            weights, self.penalty_ = _least_squares(scaled, wanted, penalties)
+        else:
+            weights, self.penalty_ = _signed_least_squares(scaled, wanted, penalties, self._signs())
         self.coef_ = weights / scale
         self.intercept_ = float(goal.mean() - (self.coef_ * mean).sum())
 

@@ -11,7 +11,8 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
-from fusion.regression import MODELS, ModelSpec, Predictor, fit
+from fusion.errors import FusionError
+from fusion.regression import MODELS, FusionModel, ModelSpec, Predictor, fit
 from fusion.regression.base import pool_values
 from fusion.tables import Pool
 from tests.regression.small import SMALL, small
@@ -55,6 +56,48 @@ def test_a_prediction_does_not_depend_on_its_neighbours(name, data):
     np.testing.assert_allclose(whole, alone, rtol=1e-12)
     order = np.random.default_rng(0).permutation(len(data.X))
     np.testing.assert_allclose(model.predict(data.X.iloc[order]), whole[order], rtol=1e-12)
+
+
+def test_intervals(name, data):
+    model = small(name).fit(data.X, data.y, pool=data.pool)
+    if model.gives == "score":
+        with pytest.raises(FusionError, match="predicts no accuracies"):
+            model.calibrate(data.X, data.y)
+        return
+    with pytest.raises(FusionError, match=r"not calibrated; call calibrate\(X, y\)"):
+        model.predict_interval(data.X)
+    model.calibrate(data.X, data.y, pool=data.pool)
+    predicted = model.predict(data.X)
+    widths = []
+    for coverage in (0.1, 0.5, 0.9, 0.99):
+        low, high = model.predict_interval(data.X, coverage).T
+        assert np.isfinite([low, high]).all()
+        assert ((low <= predicted) & (predicted <= high)).all()
+        widths.append(high - low)
+    assert (np.diff(widths, axis=0) >= 0).all()
+    assert model.has_spread == (type(model)._spreads is not FusionModel._spreads)
+    # saved and loaded, and whatever other architectures are asked for
+    restored = small(name)
+    restored.restore(model.to_state())
+    assert np.array_equal(restored.predict_interval(data.X), model.predict_interval(data.X))
+    alone = [model.predict_interval(data.X.iloc[[i]])[0] for i in range(5)]
+    np.testing.assert_allclose(model.predict_interval(data.X)[:5], alone, rtol=1e-9)
+    # fitted again, it is not calibrated
+    assert model.fit(data.X, data.y).calibration_ is None
+
+
+def test_nine_of_ten_held_out_accuracies_lie_within(name):
+    if MODELS[name].gives == "score":
+        pytest.skip("predicts no accuracies")
+    rng = np.random.default_rng(0)
+    quality = rng.normal(size=500)
+    X = quality[:, None] + rng.normal(size=(500, 4))
+    y = 90 - np.exp(1 - quality) + 0.3 * rng.normal(size=500)
+    model = small(name).fit(X[:100], y[:100]).calibrate(X[:100], y[:100])
+    low, high = model.predict_interval(X[100:]).T
+    assert 0.83 < np.mean((low <= y[100:]) & (y[100:] <= high)) < 0.96
+    low, high = model.predict_interval(X[100:], 0.5).T
+    assert 0.38 < np.mean((low <= y[100:]) & (y[100:] <= high)) < 0.62
 
 
 # bagged and with columns drawn by their number, its trees are others in another order

@@ -38,6 +38,9 @@ VARIANTS = [
     ("extra_trees", {"n_estimators": 5}),
     ("extra_trees", {"n_estimators": 3, "target": "accuracy", "random_state": None}),
     ("log_rank_sum", {}),
+    ("lambdarank", {"n_estimators": 5, "n_members": 1}),
+    ("pairwise", {}),
+    ("weighted_sum", {"constraint": "signs"}),
 ]
 
 

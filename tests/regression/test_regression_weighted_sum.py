@@ -4,9 +4,11 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import lsq_linear
 from scipy.stats import norm, rankdata
 
 from fusion.errors import FusionError
+from fusion.indicators import INDICATORS
 from fusion.regression import LightGBM, WeightedSum
 
 
@@ -193,3 +195,79 @@ def test_terms_without_weight_are_not_in_the_equation():
     assert "q(a)" in equation
     assert "flat" not in equation
     assert "empty" not in equation
+
+
+class TestConstraint:
+    LOWER = next(name for name in INDICATORS if not INDICATORS[name].higher_is_better)
+    NAMES = ("zen", LOWER, "flops", "mine")
+
+    def table(self, seed=6, rows=30):
+        rng = np.random.default_rng(seed)
+        X = pd.DataFrame(rng.normal(size=(rows, 4)), columns=self.NAMES)
+        # all signs but that of flops against what the sources expect
+        y = 80 + X @ [-1.0, 1.0, 2.0, -1.5] + rng.normal(size=rows)
+        return X, y.to_numpy()
+
+    @pytest.mark.parametrize(
+        ("constraint", "low", "high"),
+        [
+            ("non_negative", [0, 0, 0, 0], [np.inf] * 4),
+            ("signs", [0, -np.inf, 0, -np.inf], [np.inf, 0, np.inf, np.inf]),
+        ],
+    )
+    @pytest.mark.parametrize("penalty", ["loo", "none"])
+    def test_weights_are_the_best_of_those_signs(self, constraint, low, high, penalty):
+        X, y = self.table()
+        model = WeightedSum("standard", penalty, "accuracy", constraint).fit(X, y)
+        Z = ((X - X.mean()) / X.std(ddof=0)).to_numpy()
+        rows = np.vstack([Z, np.sqrt(30 * model.penalty_) * np.eye(4)])
+        best = lsq_linear(rows, np.append(y - y.mean(), np.zeros(4)), (low, high), tol=1e-12).x
+        np.testing.assert_allclose(model.coef_, best, atol=1e-5)
+        assert ((model.coef_ >= low) & (model.coef_ <= high)).all()
+        assert (model.coef_ != 0).sum() in (1, 2)
+        assert WeightedSum("standard", penalty, "accuracy").fit(X, y).coef_.min() < 0
+
+    def test_where_no_sign_is_in_the_way_it_is_the_plain_model(self):
+        X, y = self.table()
+        good = X.assign(**{self.LOWER: -X[self.LOWER], "zen": -X["zen"]})
+        plain = WeightedSum().fit(good, y)
+        signed = WeightedSum(constraint="signs").fit(good, y)
+        assert signed.penalty_ == plain.penalty_
+        np.testing.assert_allclose(signed.coef_, plain.coef_, atol=1e-6)
+
+    def test_the_penalty_is_the_best_for_the_weights_that_are_left(self):
+        X, y = self.table()
+        X["copy"] = X["flops"] + 0.05 * np.random.default_rng(0).normal(size=30)
+        model = WeightedSum("standard", "loo", "accuracy", "non_negative").fit(X, y)
+        Z = ((X - X.mean()) / X.std(ddof=0)).to_numpy()
+
+        def left_out(penalty):
+            rows = np.vstack([Z, np.sqrt(30 * penalty) * np.eye(5)])
+            weights = lsq_linear(rows, np.append(y - y.mean(), np.zeros(5)), (0, np.inf), tol=1e-12).x
+            kept = Z[:, weights > 1e-6]
+            errors = []
+            for i in range(30):
+                keep = np.arange(30) != i
+                A = np.column_stack([np.ones(29), kept[keep]])
+                D = np.diag([0.0] + [30 * penalty] * kept.shape[1])
+                w = np.linalg.solve(A.T @ A + D, A.T @ y[keep])
+                errors.append((y[i] - w[0] - kept[i] @ w[1:]) ** 2)
+            return np.mean(errors)
+
+        grid = [0.0, *(10.0**i for i in range(-4, 2))]
+        assert model.penalty_ == min(grid, key=left_out)
+        assert len({round(left_out(penalty), 6) for penalty in grid}) > 3
+
+    def test_flags_and_more_columns_than_rows(self):
+        X, y = self.table(rows=12)
+        X.iloc[3, 0] = np.nan
+        wide = pd.concat([X, X.add_suffix("2"), X.add_suffix("3").sample(frac=1, random_state=0)], axis=1)
+        wide.index = range(12)
+        for constraint in ("non_negative", "signs"):
+            for penalty in ("loo", "none"):
+                model = WeightedSum(penalty=penalty, constraint=constraint).fit(wide, y)
+                assert np.isfinite(model.predict(wide)).all()
+
+    def test_an_unknown_one_is_refused(self):
+        with pytest.raises(FusionError, match="'none', 'non_negative' or 'signs'"):
+            WeightedSum(constraint="positive").fit([[1.0], [2.0]], [1.0, 2.0])
