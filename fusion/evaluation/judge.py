@@ -16,6 +16,7 @@ from fusion.evaluation.results import Correlations, CurvePoint, Extent, Interval
 from fusion.evaluation.runs import Data, Models, Run, run_size
 from fusion.evaluation.settings import Plan
 from fusion.evaluation.splits import split
+from fusion.tables.encoding import not_encoded
 
 COLUMNS = ("arch", "split", "set", "measured")
 """Columns of the predictions that are not models."""
@@ -67,8 +68,9 @@ def judge(
 
     Parameters
     ----------
-    values : DataFrame, shape (architectures, indicators)
-        Raw indicator values; undefined ones are NaN (infinite ones count as undefined).
+    values : DataFrame, shape (architectures, columns)
+        Raw indicator values; undefined ones are NaN (infinite ones count as undefined). Columns of the
+        encoding (`fusion.tables.encoding`) are for the models alone.
     accuracy : Series, length architectures
         Measured accuracies, with the index of `values`; RMSE and regret are in their units.
     groups : Series, length architectures
@@ -106,7 +108,7 @@ def judge(
         for size in plan.sizes
     }
     main = runs[plan.train_size]
-    names = list(data.values.columns)
+    names = data.indicators
     best, advantage = _advantage(names, list(models), main)
     first = {name: {metric: _plain(main.points[name][metric][0]) for metric in METRICS} for name in models}
     return Judged(
@@ -137,7 +139,8 @@ def _checked(
     transfer: pd.DataFrame | None,
 ) -> Data:
     """Return the input in one order of rows and columns, or say what is wrong with it."""
-    if not len(values.columns):
+    names = sorted(not_encoded(map(str, values.columns)))
+    if not names:
         raise FusionError("no indicators; give a table with one column per indicator")
     if not values.index.is_unique or not values.columns.is_unique:
         raise FusionError("an architecture or an indicator occurs twice in the table; drop the duplicates")
@@ -146,7 +149,7 @@ def _checked(
             raise FusionError(f"{what} and indicators are not of the same architectures; join them first")
         if missing := int(series.isna().sum()):
             raise FusionError(f"{missing} {what} are missing; drop these architectures first")
-    if unknown := sorted(set(values.columns) - set(higher_is_better)):
+    if unknown := sorted(set(names) - set(higher_is_better)):
         raise FusionError(f"higher_is_better lacks {', '.join(unknown)}; add True or False for each")
     if transfer is None:
         transfer = pd.DataFrame(index=values.index)
@@ -157,22 +160,23 @@ def _checked(
         raise FusionError(f"a model is named {min(taken)!r}, like an indicator or a column; rename it")
     values = values.sort_index().sort_index(axis=1).astype(float)
     values = values.where(np.isfinite(values))
-    signs = np.array([1.0 if higher_is_better[name] else -1.0 for name in values.columns])
+    signs = np.array([1.0 if higher_is_better[name] else -1.0 for name in names])
     measured = accuracy.loc[values.index].to_numpy(dtype=np.float64)
     if not np.isfinite(measured).all():
         raise FusionError("an accuracy is infinite; drop this architecture first")
     labels = groups.loc[values.index].to_numpy().astype(str)
-    rankings = (values * signs).join(transfer.sort_index(axis=1).astype(float))
-    return Data(values, rankings, measured, np.unique(labels, return_inverse=True)[1])
+    rankings = (values[names] * signs).join(transfer.sort_index(axis=1).astype(float))
+    return Data(values, names, rankings, measured, np.unique(labels, return_inverse=True)[1])
 
 
 _NONE = np.empty(0)
 
 
 def _methods(data: Data, models: list[str], run: Run) -> dict[str, Method]:
-    defined = {str(name): float(share) for name, share in data.values.notna().mean().items()}
+    known = data.values[data.indicators].notna().mean()
+    defined = {str(name): float(share) for name, share in known.items()}
     models_first = [(name, "model", 1.0) for name in models]
-    transferred = [(str(name), "transfer", 1.0) for name in data.rankings if name not in data.values]
+    transferred = [(str(name), "transfer", 1.0) for name in data.rankings if name not in defined]
     indicators = [(name, "indicator", share) for name, share in defined.items()]
     return {
         name: Method(kind, share, _summary(name, run))

@@ -34,10 +34,12 @@ class Data:
 
     Attributes
     ----------
-    values : DataFrame, shape (architectures, indicators)
-        Raw indicator values, NaN where undefined.
+    values : DataFrame, shape (architectures, columns)
+        What models read: raw values of indicators and encoding, NaN where undefined.
+    indicators : list of str
+        The columns that are indicators.
     rankings : DataFrame, shape (architectures, indicators and transferred methods)
-        What ranks without training: the values, negated where lower is better, and transferred scores.
+        What ranks without training: the indicators, negated where lower is better, and transferred scores.
     measured : ndarray, shape (architectures,)
         Accuracies.
     groups : ndarray of int, shape (architectures,)
@@ -45,6 +47,7 @@ class Data:
     """
 
     values: pd.DataFrame
+    indicators: list[str]
     rankings: pd.DataFrame
     measured: Array
     groups: Indices

@@ -76,7 +76,7 @@ def evaluate(
     >>> import fusion
     >>> data = fusion.load(digits).labelled("data/digits-tss/accuracies.parquet")
     >>> found = fusion.evaluate(data, ["weighted_sum"], progress=False)
-    >>> found.protocol.train_size, found.best_indicator in data.X
+    >>> found.protocol.train_size, found.best_indicator in data.indicators
     (14, True)
     """
     settings = settings or Judging()
@@ -126,7 +126,7 @@ def evaluate_one(
         data.X, data.y, data.twins, made, data.directions, plan, transfer=scores, progress=progress
     )
     unusable = unusable_indicators(data)
-    silent = [silent_line(unusable, len(columns))] if unusable else []
+    silent = [silent_line(unusable, len(data.indicators))] if unusable else []
     return Evaluation(
         protocol=_protocol(data, specs, plan, judged, learned_from or {}),
         notes=(*data.notes, *fitted, *silent),
@@ -167,7 +167,7 @@ def unusable_indicators(data: Labelled) -> dict[str, str]:
     """Return indicator -> reason, for those without a value or with the same one for all architectures."""
     reasons = data.table.empty()
     found = {}
-    for name in sorted(map(str, data.X.columns)):
+    for name in sorted(data.indicators):
         values = data.X[name].dropna()
         if values.empty:
             found[name] = reasons.get(name, "no value for these architectures")
