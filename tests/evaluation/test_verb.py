@@ -145,7 +145,7 @@ def test_protocol_says_what_was_measured(data, result):
     assert (protocol.target, protocol.space, protocol.images) == ("accuracy", "nats-sss", "digits")
     assert (protocol.batch_size, protocol.repeats, protocol.networks) == (8, 1, 60)
     assert protocol.dead_edges is None
-    assert not protocol.higher_is_better.keys() ^ set(data.X.columns)
+    assert not protocol.higher_is_better.keys() ^ set(data.indicators)
 
 
 def test_twins_that_disagree_are_told(tmp_path):

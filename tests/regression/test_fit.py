@@ -23,8 +23,9 @@ def test_all_accuracies_are_learned_from_and_the_pool_is_the_whole_table(data, n
     params = SMALL.get(name, {})
     predictor = fit(data, ModelSpec(name, params=params))
     features = predictor.features
-    own = make_model(name, **params).fit(data.X[features], data.y, pool=data.table.values()[features])
-    assert np.array_equal(predictor.predict(data.table), own.predict(data.table.values()[features]))
+    own = make_model(name, **params).fit(data.X[features], data.y, pool=data.table.values(features))
+    assert np.array_equal(predictor.predict(data.table), own.predict(data.table.values(features)))
+    assert (features == list(data.X.columns)) == (MODELS[name].indicators is None)
     assert predictor.fitted.transformer_.n_reference_ == 60
     assert (predictor.architectures, predictor.networks, predictor.target) == (40, 40, "accuracy")
     assert predictor.spec.params == make_model(name, **params).get_params()

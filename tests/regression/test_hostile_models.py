@@ -15,7 +15,7 @@ import pytest
 from fusion.errors import FusionError
 from fusion.regression import ModelSpec, Predictor, fit
 from fusion.tables import IndicatorTable
-from tests.tables.small import labelled
+from tests.tables.small import NAMES, labelled
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -58,7 +58,7 @@ def originals(tmp_path_factory):
     folder = tmp_path_factory.mktemp("originals")
     data = labelled(folder / "table", n=30, measured=25)
     for name, params in (("weighted_sum", {}), ("lightgbm", {"n_estimators": 4, "n_members": 2})):
-        fit(data, ModelSpec(name, params=params)).save(folder / name)
+        fit(data, ModelSpec(name, ",".join(NAMES), params)).save(folder / name)
         Predictor.load(folder / name)  # what is imported on first use has been imported
     return folder
 
