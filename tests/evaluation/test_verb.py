@@ -211,3 +211,21 @@ def test_a_missing_part_is_named(result, tmp_path):
         Evaluation.from_json(content, result.predictions)
     with pytest.raises(FusionError, match="no such file"):
         Evaluation.read(tmp_path)
+
+
+def test_the_encoding_feeds_models_and_is_no_indicator(data, result):
+    columns = [name for name in data.X.columns if name.startswith("encoding.")]
+    assert len(columns) > 50
+    for names in (
+        result.methods,
+        result.protocol.indicators,
+        result.correlations.indicators,
+        result.unusable,
+    ):
+        assert not set(columns) & set(names)
+    assert sum(of.kind == "indicator" for of in result.methods.values()) == 5
+    assert set(columns) <= set(result.weights["weighted_sum"])
+    assert "2 of 5 indicators say nothing here" in "".join(result.notes)
+    models = {"both": "weighted_sum", "alone": ModelSpec("weighted_sum", "encoding")}
+    scores = {name: of.scores["srocc"].mean for name, of in run(data, models).methods.items()}
+    assert scores["both"] > scores["alone"] + 0.2  # the values are made up, and not from the widths
