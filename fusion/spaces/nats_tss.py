@@ -249,8 +249,8 @@ class NatsTss(Space):
     def features(self, arch: str) -> dict[str, float | str]:
         """Return the operations: `edge.S-T` (none where dead), `count.OP` of the live ones, `path.S-..-T`.
 
-        Of each of the four paths, its operations in alphabetical order, as a choice; "broken" where one is
-        none. `count.paths` is how many are not, `count.conv.PATH` how many convolutions one has.
+        Of each of the four paths, the kinds of its operations in alphabetical order, as a choice; "broken"
+        where one is none. `count.paths` is how many are not, `count.conv.PATH` how many convolutions one has.
         """
         cell = parse(arch)
         live = live_edges(cell)
@@ -259,11 +259,11 @@ class NatsTss(Space):
         found |= {f"count.{op}": ops.count(op) for op in OPERATIONS}
         whole = 0
         for path, edges in PATHS.items():
-            on = sorted(ops[edge] for edge in edges)
+            on = sorted(KIND.get(ops[edge], "none") for edge in edges)
             broken = "none" in on
             whole += not broken
             found[f"path.{path}"] = "broken" if broken else "+".join(on)
-            found[f"count.conv.{path}"] = 0 if broken else sum(op.startswith("nor_conv") for op in on)
+            found[f"count.conv.{path}"] = 0 if broken else sum(kind.startswith("conv") for kind in on)
         return found | {"count.paths": whole}
 
     def twins(self, arch: str) -> str:

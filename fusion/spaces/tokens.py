@@ -13,7 +13,7 @@ from fusion.spaces.graph import WIRE, CellGraph
 
 _TOKEN = re.compile(r"[\w.]+")
 _NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
-_LONGEST = 100  # characters of a text of JSON that are told
+_LONGEST = 100  # characters of a token that are told
 
 
 def string_features(key: str, graphs: Mapping[str, CellGraph]) -> dict[str, float | str]:
@@ -58,7 +58,7 @@ def _tokens(key: str) -> Iterator[tuple[str, float | str]]:
         return
     for place, token in enumerate(_TOKEN.findall(key)):
         number = float(token) if _NUMBER.fullmatch(token) else math.inf
-        yield str(place), number if math.isfinite(number) else token
+        yield str(place), number if math.isfinite(number) else token[:_LONGEST]
 
 
 def _flat(content: Any, path: str) -> Iterator[tuple[str, float | str]]:
