@@ -14,6 +14,7 @@ from fusion.evaluation import METRICS, Interval, Plan, judge, split
 from fusion.evaluation.intervals import Outcome, scores_per_replicate
 from fusion.evaluation.results import Extent
 from fusion.seeding import derive_seed
+from fusion.work import Work
 
 HIGHER = {"good": True, "cost": False, "gaps": True, "constant": True}
 
@@ -67,11 +68,12 @@ def data():
 
 
 MODELS = {"ranks": Ranks, "mean": Mean}
+QUIET = Work(workers=1, progress=False)
 PLAN = {"train_size": 40, "train_sizes": (20, 40), "splits": 4, "bootstrap": 30, "seed": 0}
 
 
 def run(data, models=MODELS, higher=HIGHER, **changed):
-    return judge(*data, models, higher, Plan(**{**PLAN, **changed}), progress=False)
+    return judge(*data, models, higher, Plan(**{**PLAN, **changed}), work=QUIET)
 
 
 def content(result):
