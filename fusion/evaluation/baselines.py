@@ -35,9 +35,12 @@ def baselines(columns: Sequence[str]) -> tuple[dict[str, ModelSpec], tuple[str, 
     found, notes = {}, []
     for name, spec in MODELS.items():
         try:
-            spec.make(columns)
+            reads = spec.make(columns).features
         except FusionError as error:
             notes.append(f"without the baseline {name!r}: {error}")
-        else:
+            continue
+        if reads:
             found[name] = spec
+        else:
+            notes.append(f"without the baseline {name!r}: the table has nothing that it reads")
     return found, tuple(notes)

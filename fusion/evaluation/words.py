@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from fusion.evaluation.evaluation import Evaluation, Transfer
-from fusion.evaluation.results import Extent, Interval, Method, PredictionIntervals
+from fusion.evaluation.results import Extent, Interval, Method
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 

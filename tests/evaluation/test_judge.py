@@ -96,9 +96,12 @@ def test_model_metrics_are_those_of_its_predictions(data, result):
             METRICS[name].function(part["measured"], part["ranks"])
             for _, part in result.predictions.groupby("split")
         ]
-        assert result.methods["ranks"].scores[name].mean == pytest.approx(np.mean(found))
-        first = result.shown_split.scores["ranks"][name]
-        assert first == pytest.approx(found[0])
+        shown = (result.methods["ranks"].scores[name].mean, result.shown_split.scores["ranks"][name])
+        if np.isnan(found).all():  # needs more architectures
+            assert shown == (None, None)
+            assert name in ("precision_at_100", "regret_at_100", "krocc_best_tenth")
+        else:
+            assert shown == pytest.approx((np.mean(found), found[0]))
 
 
 def test_predictions_are_those_of_models_fitted_on_the_rest(data, result):
@@ -269,10 +272,18 @@ def test_sizes_are_told(result):
 
 
 def test_indicators_alone_without_bootstrap(data):
+    values, accuracy, groups = data
     found = run(data, models={}, train_sizes=(), bootstrap=0)
     assert found.advantage == found.weights == found.ranges == {}
-    assert found.methods["good"].scores["srocc"].low is None
-    assert found.methods["good"].scores["srocc"].mean > 0
+    code = np.unique(groups.astype(str), return_inverse=True)[1]
+    tests = [split(code, 40, derive_seed(0, i))[1] for i in range(4)]
+    per_split = [stats.spearmanr(values["good"].iloc[t], accuracy.iloc[t]).statistic for t in tests]
+    low, high = np.percentile(per_split, [2.5, 97.5])
+    expected = pytest.approx((np.mean(per_split), low, high))
+    assert tuple(vars(found.methods["good"].scores["srocc"]).values()) == expected
+    one = run(data, models={}, train_sizes=(), bootstrap=0, splits=1).methods["good"].scores["srocc"]
+    assert (one.low, one.high) == (None, None)
+    assert one.mean == pytest.approx(per_split[0])
 
 
 def test_infinite_values_count_as_undefined_and_an_indicator_may_be_undefined_everywhere(data):
