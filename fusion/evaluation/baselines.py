@@ -30,7 +30,7 @@ def baselines(columns: Sequence[str]) -> tuple[dict[str, ModelSpec], tuple[str, 
     Parameters
     ----------
     columns : sequence of str
-        Of the table.
+        Of the table, those with a value.
     """
     found, notes = {}, []
     for name, spec in MODELS.items():

@@ -224,13 +224,15 @@ def _predict(name: str, model: Any, data: Data, rows: Indices, how: str) -> Arra
 
 def _intervals(model: Any, data: Data, train: Indices, test: Indices) -> Array | None:
     """Return the ends of a fitted model's prediction intervals, shape (test, 2); None where it has none."""
-    inner = getattr(model, "model_", model)
-    if not hasattr(inner, "calibrate") or not _needs_labels(model):
+    if not hasattr(model, "calibrate") or not _needs_labels(model):
         return None
-    values = data.values[list(getattr(model, "features", data.values.columns))]
-    pool = Pool(values) if getattr(model, "uses_pool", False) else None
-    inner.calibrate(values.iloc[train], data.measured[train], pool=pool, groups=data.groups[train])
-    ends: Array = np.asarray(inner.predict_interval(values.iloc[test], coverage=LEVEL), dtype=float)
+    try:
+        model.calibrate(
+            data.values.iloc[train], data.measured[train], groups=data.groups[train], **_pool(model, data)
+        )
+    except FusionError:  # too few to hold some of them out
+        return None
+    ends: Array = np.asarray(model.predict_interval(data.values.iloc[test], coverage=LEVEL), dtype=float)
     return ends
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import overload
 
+import numpy as np
 import pandas as pd
 
 from fusion.errors import FusionError
@@ -142,8 +143,11 @@ def evaluate_one(
     data, left_out = selected(data, settings)
     plan, fitted = settings.fit(len(data.y))
     columns = [str(name) for name in data.X.columns]
-    others, without = baselines(columns)
-    made = {name: _maker(spec, columns) for name, spec in {**specs, **others}.items()}
+    # what has no value here may not be enough for a baseline
+    known = [name for name in columns if np.isfinite(data.X[name].to_numpy(dtype=np.float64)).any()]
+    others, without = baselines(known)
+    made = {name: _maker(spec, columns) for name, spec in specs.items()}
+    made |= {name: _maker(spec, known) for name, spec in others.items()}
     equations = _equations(data, specs, columns)
     scores = None if elsewhere is None else elsewhere.loc[list(data.keys)].set_axis(data.X.index)
     judged = judge(

@@ -160,6 +160,16 @@ def test_prediction_intervals_hold_as_often_and_are_as_wide_as_told(data):
     assert np.mean([t.coverage.mean for t in told.tenths]) == pytest.approx(np.mean(inside))
 
 
+def test_too_few_to_calibrate_with_is_no_error(data):
+    class Strict(Sure):
+        def calibrate(self, X, y, pool=None, groups=None):
+            raise FusionError("too few")
+
+    found = run(data, {"strict": Strict}, train_sizes=())
+    assert found.prediction_intervals == {}
+    assert found.methods["strict"].scores["srocc"].mean > 0.5
+
+
 def test_architectures_with_the_same_values_are_predicted_once(data):
     values, accuracy, _ = data
     twice = pd.concat([values, values.set_axis(values.index + "b")])
@@ -311,8 +321,10 @@ def test_prediction_intervals_in_lines_and_on_the_page(tss, tmp_path, monkeypatc
     monkeypatch.setattr(
         "fusion.evaluation.verb._maker",
         lambda spec, columns: lambda: SimpleNamespace(
-            model_=model, features=["good"], fit=lambda X, y, **_: model.fit(X[["good"]], y),
+            fit=lambda X, y: model.fit(X[["good"]], y),
             predict=lambda X: model.predict(X[["good"]]),
+            calibrate=lambda X, y, groups: model.calibrate(X[["good"]], y, groups=groups),
+            predict_interval=lambda X, coverage: model.predict_interval(X[["good"]], coverage),
         ),
     )  # fmt: skip
     model = Sure()

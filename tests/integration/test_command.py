@@ -217,11 +217,11 @@ def test_a_search_is_done_again_when_its_table_has_grown(finished, tmp_path):
     assert json.loads((tmp_path / "out" / "search.json").read_text())["networks"] == before + 5
 
 
-def test_a_run_without_intervals(finished, tmp_path, capsys):
+def test_a_run_without_bootstrap_has_intervals_over_the_splits(finished, tmp_path, capsys):
     pipeline, out = finished
     settings = ["images=", f"table={out / 'indicators'}", "evaluation.bootstrap=0", "search="]
     assert main(["run", str(pipeline), "--out", str(tmp_path / "out"), "--set", *settings]) == 0
-    assert re.search(r"lightgbm [\d.]+, weighted_sum", capsys.readouterr().out)
+    assert re.search(r"lightgbm [\d.]+ \[[\d.]+, [\d.]+\], weighted_sum", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
