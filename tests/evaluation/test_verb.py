@@ -1,4 +1,5 @@
 import json
+from html import unescape
 
 import numpy as np
 import pandas as pd
@@ -43,7 +44,7 @@ def test_all_rows_are_used_and_the_report_says_so(tmp_path, n, train, warned):
     assert len(found.predictions) == 3 * (n - train)
     assert any("intervals mean little" in text for text in found.warnings) is warned
     found.report(tmp_path / "r.html")
-    page = (tmp_path / "r.html").read_text()
+    page = unescape((tmp_path / "r.html").read_text())
     assert f"{n} read; {n} architectures judged" in page
     for text in (*found.notes, *found.warnings):
         assert text in page
@@ -181,6 +182,7 @@ def test_json_and_back_and_files_and_back(tmp_path, result):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "metrics.json",
         "predictions.parquet",
+        "protocol.csv",
         "report.html",
     ]
     again = Evaluation.read(tmp_path / "out")
@@ -191,8 +193,8 @@ def test_json_and_back_and_files_and_back(tmp_path, result):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 1}, "format 1, expected evaluation of format 2"),
-        ({"kind": "transfer"}, "transfer of format 2, expected evaluation"),
+        ({"format": 2}, "format 2, expected evaluation of format 3"),
+        ({"kind": "transfer"}, "transfer of format 3, expected evaluation"),
         ({"methods": {"a": {"kind": "model"}}}, r"methods\.a\.defined: Field required"),
         ({"best_indicator": 3}, "best_indicator: Input should be a valid string"),
         ({"warnings": None}, "warnings: "),
