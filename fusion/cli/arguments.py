@@ -81,8 +81,9 @@ def _evaluate(sub: argparse.ArgumentParser) -> None:
     from fusion.evaluation import Judging
 
     _from_table(sub, "one or more, comma-separated")
+    sub.add_argument("--protocol", choices=["literature"], help="defaults as of publications on predictors")
     _numbers(sub, Judging())
-    sub.add_argument("--train-sizes", type=int, nargs="+", help="of the learning curve (default: what fits)")
+    sub.add_argument("--workers", type=int, default=1, help="processes; 0 is one per core (default: 1)")
 
 
 def _search(sub: argparse.ArgumentParser) -> None:
@@ -169,14 +170,16 @@ def _from_table(sub: argparse.ArgumentParser, model: str, *, several: bool = Tru
 
 
 def _numbers(sub: argparse.ArgumentParser, defaults: Judging | SearchSettings) -> None:
-    """Add an option for each setting that is one number."""
+    """Add an option for each setting; one that is not given is left out of the arguments."""
     for field in fields(defaults):
         value = getattr(defaults, field.name)
-        if field.name == "train_size" or isinstance(value, int):
-            told = "what fits" if value is None else value
-            sub.add_argument(
-                f"--{field.name.replace('_', '-')}", type=int, default=value, help=f"default: {told}"
-            )
+        kind: Any = {"type": str if isinstance(value, str) else int}
+        if isinstance(value, bool):
+            kind = {"action": argparse.BooleanOptionalAction}
+        elif field.name == "train_sizes":
+            kind["nargs"] = "+"
+        told = f"default: {'what fits' if value is None else value}"
+        sub.add_argument(f"--{field.name.replace('_', '-')}", default=argparse.SUPPRESS, help=told, **kind)
 
 
 _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {

@@ -73,6 +73,11 @@ def _data(args: argparse.Namespace) -> list[Labelled]:
     return data
 
 
+def _given(args: argparse.Namespace, settings: type[Any]) -> dict[str, Any]:
+    """Return the settings that were given."""
+    return {field.name: getattr(args, field.name) for field in fields(settings) if hasattr(args, field.name)}
+
+
 def _one_or_all(data: list[Labelled]) -> Labelled | list[Labelled]:
     return data[0] if len(data) == 1 else data
 
@@ -198,14 +203,11 @@ def _predict(args: argparse.Namespace) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from fusion.evaluation import Judging, Transfer, evaluate
-    from fusion.evaluation.words import by_strength
+    from fusion.evaluation.words import by_strength, held_lines, size_lines
 
-    numbers = {field.name: getattr(args, field.name) for field in fields(Judging)}
-    found = evaluate(
-        _one_or_all(_data(args)),
-        args.model.split(","),
-        settings=Judging(**numbers),
-    )
+    make = Judging.literature if args.protocol else Judging
+    settings, models = make(**_given(args, Judging)), args.model.split(",")
+    found = evaluate(_one_or_all(_data(args)), models, settings=settings, workers=args.workers)
     found.write(args.out)
     if isinstance(found, Transfer):
         for name, of in found.groups.items():
@@ -218,6 +220,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         _print_methods({name: found.methods[name] for name in ranked if name not in weak})
         if weak:
             print(f"and {len(weak)} other indicators, in the report")
+        print(*held_lines(found), *size_lines(found), sep="\n")
     _told([*found.notes, *found.warnings])
     print(f"Report: {args.out / 'report.html'}")
 
@@ -238,7 +241,7 @@ def _search(args: argparse.Namespace) -> None:
 
     args.indicators, args.accuracies, args.target = [args.indicators], [args.accuracies], [args.target]
     (data,) = _data(args)
-    settings = SearchSettings(**{field.name: getattr(args, field.name) for field in fields(SearchSettings)})
+    settings = SearchSettings(**_given(args, SearchSettings))
     more = None
     if args.images is not None:
         more = Growing(attach(data.table, args.images, _work(args)).extend)

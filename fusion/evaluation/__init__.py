@@ -6,7 +6,8 @@ registers its metrics.
 
 from fusion.evaluation.evaluation import Evaluation, Transfer
 from fusion.evaluation.judge import judge
-from fusion.evaluation.metrics import METRICS, Metric, split_half_reliability
+from fusion.evaluation.metrics import METRICS, Metric
+from fusion.evaluation.reliability import split_half_reliability
 from fusion.evaluation.results import Interval, Method, Protocol
 from fusion.evaluation.settings import Judging, Plan
 from fusion.evaluation.splits import split

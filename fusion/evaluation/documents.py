@@ -15,9 +15,10 @@ from fusion.errors import FusionError
 from fusion.evaluation.evaluation import FORMAT, Evaluation, Searched, Transfer
 from fusion.evaluation.page import write_report, write_transfer_report
 from fusion.storage.documents import read_json, write_json
-from fusion.storage.files import make_folder, read_parquet, write_parquet
+from fusion.storage.files import make_folder, read_parquet, write_frame, write_parquet
 
 METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE = "metrics.json", "predictions.parquet", "report.html"
+PROTOCOL_FILE = "protocol.csv"
 
 _REPAIR = "evaluate again"
 
@@ -69,7 +70,19 @@ def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """Write what `read_evaluation` reads to a folder, which is made where there is none."""
     make_folder(folder)
     write_parquet(folder / PREDICTIONS_FILE, evaluation.predictions)
+    write_frame(folder / PROTOCOL_FILE, protocol_frame(evaluation))
     write_json(folder / METRICS_FILE, to_json(evaluation))
+
+
+def protocol_frame(evaluation: Evaluation) -> pd.DataFrame:
+    """Return the learning curve as a table: a row per method, training size and metric."""
+    rows = [
+        (name, point.train_size, metric, of.mean, of.low, of.high, point.splits)
+        for name, points in evaluation.learning_curve.items()
+        for point in points
+        for metric, of in point.scores.items()
+    ]
+    return pd.DataFrame(rows, columns=["method", "size", "metric", "mean", "low", "high", "splits"])
 
 
 def read_evaluation(folder: Path) -> Evaluation:

@@ -67,6 +67,11 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
     }
 
 
+def muted_styles(names: Iterable[str]) -> dict[str, Style]:
+    """Return a marker for each name, all in grey: what others are held against."""
+    return {name: (MUTED, MARKERS[i % len(MARKERS)]) for i, name in enumerate(sorted(names))}
+
+
 def style() -> AbstractContextManager[None]:
     """Return the context in which everything is drawn."""
     # "default" first, so that a user's own matplotlib settings do not change a report

@@ -16,13 +16,14 @@ from fusion.evaluation.results import (
     CurvePoint,
     Interval,
     Method,
+    PredictionIntervals,
     Protocol,
     RangeErrors,
     ShownSplit,
     SummaryRow,
 )
 
-FORMAT = 2
+FORMAT = 3
 """Of the JSON form; documented in docs/results-format.md."""
 
 
@@ -73,7 +74,9 @@ class Evaluation:
         None where the accuracies' own seeds are not known.
     chosen_elsewhere : str or None
         The best indicator of the groups that were learned from.
-    methods, best_indicator, advantage, learning_curve, ranges, correlations, weights, shown_split
+    methods, best_indicator, advantage, learning_curve, ranges, correlations, weights
+        See `Judged`.
+    prediction_intervals, shown_split
         See `Judged`.
     predictions : DataFrame
         See `Judged`; not part of the JSON form.
@@ -91,6 +94,7 @@ class Evaluation:
     ceiling: Ceiling | None
     correlations: Correlations
     weights: Mapping[str, Mapping[str, Interval]]
+    prediction_intervals: Mapping[str, PredictionIntervals]
     shown_split: ShownSplit
     equations: Mapping[str, str]
     chosen_elsewhere: str | None
@@ -139,13 +143,13 @@ class Evaluation:
         write_report(Path(path), self, title=title, search=search)
 
     def save(self, folder: Path | str) -> None:
-        """Write `metrics.json` and `predictions.parquet`, from which `read` makes the evaluation again."""
+        """Write `metrics.json`, `predictions.parquet` and `protocol.csv`; `read` makes the same of them."""
         from fusion.evaluation.documents import save_evaluation
 
         save_evaluation(Path(folder), self)
 
     def write(self, folder: Path | str, *, title: str | None = None, search: Searched | None = None) -> None:
-        """Write `metrics.json`, `predictions.parquet` and `report.html`; see `report`."""
+        """Write the files of `save`, and `report.html`; see `report`."""
         from fusion.evaluation.documents import write_evaluation
 
         write_evaluation(Path(folder), self, title=title, search=search)

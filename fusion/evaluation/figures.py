@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
@@ -113,7 +113,7 @@ def learning_curve(
     Parameters
     ----------
     curves : mapping
-        Model -> points, of which the SROCC is drawn.
+        Model or baseline -> points, of which the SROCC is drawn.
     best : tuple of str and float, or None
         Name and SROCC of the best single indicator, a dashed line.
     look : mapping
@@ -127,18 +127,20 @@ def learning_curve(
     with style():
         figure, (ax,) = subplots(1, 1, 3.6)
         sizes = sorted({point.train_size for points in curves.values() for point in points})
+        # a logarithmic axis has no 0: it stands a step before the others
+        place = {size: float(size or min(filter(None, sizes), default=2) / 2) for size in sizes}
         for name in sorted(curves):
             colour, marker = look[name]
-            x = [point.train_size for point in curves[name]]
+            x = [place[point.train_size] for point in curves[name]]
             mean, low, high = _columns([point.scores["srocc"] for point in curves[name]])
             ax.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
             ax.plot(x, mean, color=colour, marker=marker, label=name)
         if best is not None:
             ax.axhline(best[1], color=INK, linewidth=1, linestyle=(0, (5, 3)), label=f"{best[0]} alone")
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(FixedLocator([float(size) for size in sizes]))
+        ax.xaxis.set_major_locator(FixedLocator(list(place.values())))
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
+        ax.xaxis.set_major_formatter(FixedFormatter([f"{size:,}" for size in place]))
         ax.set(xlabel="training architectures", ylabel="SROCC on the rest")
         ax.grid(axis="y")
         legend(ax)

@@ -17,6 +17,13 @@ Indices = NDArray[np.intp]
 Samples = dict[str, dict[str, Array]]
 """Method -> metric -> one value per split or replicate."""
 
+BOOTSTRAP = (
+    "2.5 and 97.5 percentiles over bootstrap replicates; each takes a random split and resamples its test "
+    "groups with replacement."
+)
+OVER_SPLITS = "2.5 and 97.5 percentiles over the splits, whose test parts overlap; none where there is one."
+"""How intervals are made, with and without replicates."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -38,11 +45,6 @@ class Outcome:
     groups: Indices
     ranking: dict[str, Array]
     fitted: dict[str, Array]
-
-
-def scores_per_split(outcomes: list[Outcome]) -> Samples:
-    """Return every metric of every method on the whole test part of each split."""
-    return _collect(_score(outcome, np.arange(len(outcome.measured))) for outcome in outcomes)
 
 
 def scores_per_replicate(
@@ -74,10 +76,10 @@ def scores_per_replicate(
 
     def replicate() -> dict[str, dict[str, float]]:
         chosen = int(rng.integers(len(outcomes)))
-        return _score(outcomes[chosen], draws[chosen](rng))
+        return scores_of(outcomes[chosen], draws[chosen](rng))
 
     bar = tqdm(range(replicates), desc="bootstrap", leave=False, delay=2, disable=None if progress else True)
-    return _collect(replicate() for _ in bar)
+    return collected(replicate() for _ in bar)
 
 
 def interval(per_split: Array, per_replicate: Array) -> Interval:
@@ -94,12 +96,14 @@ def interval(per_split: Array, per_replicate: Array) -> Interval:
     return Interval(mean, float(low), float(high))
 
 
-def _score(outcome: Outcome, rows: Indices) -> dict[str, dict[str, float]]:
-    measured = outcome.measured[rows]
+def scores_of(outcome: Outcome, rows: Indices | None = None) -> dict[str, dict[str, float]]:
+    """Return method -> metric -> value on the test part, or on these rows of it."""
+    of = slice(None) if rows is None else rows
+    measured = outcome.measured[of]
     return {
         method: {
             name: metric.function(
-                measured, (outcome.fitted if name == "rmse" else outcome.ranking)[method][rows]
+                measured, (outcome.fitted if name == "rmse" else outcome.ranking)[method][of]
             )
             for name, metric in METRICS.items()
         }
@@ -107,7 +111,8 @@ def _score(outcome: Outcome, rows: Indices) -> dict[str, dict[str, float]]:
     }
 
 
-def _collect(scores: Iterable[dict[str, dict[str, float]]]) -> Samples:
+def collected(scores: Iterable[dict[str, dict[str, float]]]) -> Samples:
+    """Return method -> metric -> the values of all `scores`; empty without any."""
     rows = list(scores)
     if not rows:
         return {}

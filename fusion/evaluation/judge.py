@@ -9,33 +9,40 @@ import numpy as np
 import pandas as pd
 
 from fusion.errors import FusionError
-from fusion.evaluation.intervals import interval
+from fusion.evaluation.baselines import BASELINES, INDICATOR, PARAMETERS
+from fusion.evaluation.coverage import prediction_intervals
+from fusion.evaluation.intervals import Array, Indices, interval
 from fusion.evaluation.metrics import METRICS
 from fusion.evaluation.ranges import range_errors
 from fusion.evaluation.results import Correlations, CurvePoint, Extent, Interval, Judged, Method, ShownSplit
 from fusion.evaluation.runs import Data, Models, Run, run_size
 from fusion.evaluation.settings import Plan
 from fusion.evaluation.splits import split
+from fusion.tables.encoding import not_encoded
+from fusion.work import Work
 
 COLUMNS = ("arch", "split", "set", "measured")
 """Columns of the predictions that are not models."""
 
 DESCRIPTIONS = {
-    "splitting": "At random, by groups: isomorphic architectures share a group and are never on both "
-    "sides of a split. Every method is judged on the same splits, on all architectures not trained on.",
     "single_indicators": "An indicator ranks by its value, negated where lower is better. For RMSE alone, "
     "it is mapped to accuracies by an increasing isotonic regression fitted on the training part.",
     "undefined_values": "Where an indicator is undefined, it counts as its worst value in the training "
     "part; the share of architectures for which it is defined is stated.",
     "mean": "Mean over the splits, leaving out splits in which a metric is undefined.",
-    "interval": "2.5 and 97.5 percentiles over bootstrap replicates; each takes a random split and "
-    "resamples its test groups with replacement.",
     "advantage": "SROCC of a model minus SROCC of the best single indicator, on the same splits and the "
     "same replicates. The best indicator is the one with the highest mean SROCC on the test parts, hence "
     "chosen with hindsight in its favour.",
     "transfer": "Learned from the accuracies of other spaces or data sets and from none of these; judged "
     "like a single indicator.",
     "learning_curve": "Each size has splits of its own, made in the same way, and is tested on the rest.",
+    "baselines": "Every evaluation has them: what the architecture's string says without any indicator "
+    "('encoding alone'), indicators together without any accuracy ('no labels'), and the number of "
+    "parameters. What learns from no accuracies gives scores, mapped to accuracies like a single indicator's "
+    "for RMSE alone; with 0 accuracies it is judged once, on all architectures.",
+    "prediction_intervals": "Intervals that a model itself gives for single architectures, calibrated on the "
+    "training part: how many of the tested accuracies lie inside, and how wide they are. Tenths of the test "
+    "part by prediction, lowest first; mean over the splits, and their 2.5 and 97.5 percentiles.",
     "correlations": "Spearman's correlation between the values of two indicators, negated where lower is "
     "better, over all architectures for which both are defined.",
     "pool": "Models that can use it also saw the indicator values, not the accuracies, of the architectures "
@@ -51,6 +58,8 @@ DESCRIPTIONS = {
 }
 """What the choices mean, in words; part of the metrics."""
 
+_ALONE = Work(workers=1)
+
 
 def judge(
     values: pd.DataFrame,
@@ -61,21 +70,25 @@ def judge(
     plan: Plan,
     *,
     transfer: pd.DataFrame | None = None,
-    progress: bool = True,
+    work: Work = _ALONE,
 ) -> Judged:
     """Judge single indicators and fusion models on the same random splits.
 
     Parameters
     ----------
-    values : DataFrame, shape (architectures, indicators)
-        Raw indicator values; undefined ones are NaN (infinite ones count as undefined).
+    values : DataFrame, shape (architectures, columns)
+        Raw indicator values; undefined ones are NaN (infinite ones count as undefined). Columns of the
+        encoding (`fusion.tables.encoding`) are for the models alone.
     accuracy : Series, length architectures
         Measured accuracies, with the index of `values`; RMSE and regret are in their units.
     groups : Series, length architectures
         Equal labels are isomorphic twins; index as above.
     models : mapping of str to callable
         Name -> function without arguments that returns an unfitted scikit-learn regressor. One with
-        the attribute `uses_pool = True` is fitted with all of `values` as its `pool`.
+        the attribute `uses_pool = True` is fitted with all of `values` as its `pool`; one with
+        `needs_labels = False` without accuracies, and what it predicts are scores. One that has
+        `calibrate` and `predict_interval` is also judged by its prediction intervals. Names in
+        `BASELINES` are those of baselines.
     higher_is_better : mapping of str to bool
         Orientation of each indicator.
     plan : Plan
@@ -100,26 +113,32 @@ def judge(
     data = _checked(values, accuracy, groups, models, higher_is_better, transfer)
     models = {name: models[name] for name in sorted(models)}
     for size in plan.sizes:  # before the first fit
-        split(data.groups, size, plan.seed)
-    runs = {
-        size: run_size(data, models, size, plan, indicators=size == plan.train_size, progress=progress)
-        for size in plan.sizes
-    }
+        if size:
+            split(data.groups, size, plan.seed)
+    runs = {size: run_size(data, models, size, plan, work) for size in plan.sizes}
     main = runs[plan.train_size]
-    names = list(data.values.columns)
+    names = data.indicators
+    methods = _methods(data, models, main)
+    curves = [name for name, of in methods.items() if of.kind in ("model", "baseline")]
+    models = {name: models[name] for name in models if name not in BASELINES}
     best, advantage = _advantage(names, list(models), main)
     first = {name: {metric: _plain(main.points[name][metric][0]) for metric in METRICS} for name in models}
     return Judged(
-        methods=_methods(data, list(models), main),
+        methods=methods,
         best_indicator=best,
         advantage=advantage,
         learning_curve={
-            name: tuple(_curve_point(name, size, runs[size]) for size in sorted(set(plan.train_sizes)))
-            for name in models
+            name: tuple(
+                _curve_point(name, size, runs[size])
+                for size in sorted(set(plan.train_sizes))
+                if name in runs[size].points
+            )
+            for name in curves
         },
         ranges={name: range_errors(main.predictions, name) for name in models},
         correlations=Correlations(tuple(names), _correlations(data.rankings[names])),
         weights={name: _weight_spread(found) for name, found in main.weights.items()},
+        prediction_intervals={name: prediction_intervals(found) for name, found in main.held.items()},
         shown_split=ShownSplit(0, first),
         predictions=pd.concat(main.predictions, ignore_index=True),
         groups=int(data.groups.max()) + 1,
@@ -137,7 +156,8 @@ def _checked(
     transfer: pd.DataFrame | None,
 ) -> Data:
     """Return the input in one order of rows and columns, or say what is wrong with it."""
-    if not len(values.columns):
+    names = sorted(not_encoded(map(str, values.columns)))
+    if not names:
         raise FusionError("no indicators; give a table with one column per indicator")
     if not values.index.is_unique or not values.columns.is_unique:
         raise FusionError("an architecture or an indicator occurs twice in the table; drop the duplicates")
@@ -146,49 +166,71 @@ def _checked(
             raise FusionError(f"{what} and indicators are not of the same architectures; join them first")
         if missing := int(series.isna().sum()):
             raise FusionError(f"{missing} {what} are missing; drop these architectures first")
-    if unknown := sorted(set(values.columns) - set(higher_is_better)):
+    if unknown := sorted(set(names) - set(higher_is_better)):
         raise FusionError(f"higher_is_better lacks {', '.join(unknown)}; add True or False for each")
     if transfer is None:
         transfer = pd.DataFrame(index=values.index)
     if sorted(transfer.index) != sorted(values.index) or not np.isfinite(transfer.to_numpy(np.float64)).all():
         raise FusionError("transferred scores are missing for some architectures; give one finite score each")
-    taken = set(models) & {*values.columns, *COLUMNS} | set(transfer.columns) & {*values.columns, *models}
+    taken = set(models) & {*values.columns, *COLUMNS, PARAMETERS} | set(transfer.columns) & {
+        *values.columns,
+        *models,
+    }
     if taken:
         raise FusionError(f"a model is named {min(taken)!r}, like an indicator or a column; rename it")
     values = values.sort_index().sort_index(axis=1).astype(float)
     values = values.where(np.isfinite(values))
-    signs = np.array([1.0 if higher_is_better[name] else -1.0 for name in values.columns])
+    signs = np.array([1.0 if higher_is_better[name] else -1.0 for name in names])
     measured = accuracy.loc[values.index].to_numpy(dtype=np.float64)
     if not np.isfinite(measured).all():
         raise FusionError("an accuracy is infinite; drop this architecture first")
     labels = groups.loc[values.index].to_numpy().astype(str)
-    rankings = (values * signs).join(transfer.sort_index(axis=1).astype(float))
-    return Data(values, rankings, measured, np.unique(labels, return_inverse=True)[1])
+    rankings = (values[names] * signs).join(transfer.sort_index(axis=1).astype(float))
+    if INDICATOR in values:
+        rankings[PARAMETERS] = rankings[INDICATOR]
+    return Data(values, names, rankings, measured, np.unique(labels, return_inverse=True)[1], _alike(values))
+
+
+def _alike(values: pd.DataFrame) -> Indices:
+    """Return for each row the position of the first with the same values."""
+    rows = np.ascontiguousarray(values.to_numpy())
+    whole = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
+    _, first, place = np.unique(whole, return_index=True, return_inverse=True)
+    same: Indices = first[place]
+    return same
 
 
 _NONE = np.empty(0)
 
 
-def _methods(data: Data, models: list[str], run: Run) -> dict[str, Method]:
-    defined = {str(name): float(share) for name, share in data.values.notna().mean().items()}
-    models_first = [(name, "model", 1.0) for name in models]
-    transferred = [(str(name), "transfer", 1.0) for name in data.rankings if name not in data.values]
-    indicators = [(name, "indicator", share) for name, share in defined.items()]
-    return {
-        name: Method(kind, share, _summary(name, run))
-        for name, kind, share in [*models_first, *transferred, *indicators]
-    }
+def _methods(data: Data, models: Models, run: Run) -> dict[str, Method]:
+    defined = {str(name): float(share) for name, share in data.values[data.indicators].notna().mean().items()}
+    baselines = [name for name in BASELINES if name in run.points]
+    shares = {PARAMETERS: defined.get(INDICATOR, 1.0)}
+    others = [str(name) for name in data.rankings if name not in defined and name != PARAMETERS]
+    kinds = [
+        *((name, "model", 1.0) for name in models if name not in BASELINES),
+        *((name, "baseline", shares.get(name, 1.0)) for name in baselines),
+        *((name, "transfer", 1.0) for name in others),
+        *((name, "indicator", share) for name, share in defined.items()),
+    ]
+    return {name: Method(kind, share, _summary(name, run)) for name, kind, share in kinds}
+
+
+def _interval(points: Array, replicates: Array) -> Interval:
+    """Return a mean and its interval over the replicates, without such over the splits."""
+    return interval(points, replicates if len(replicates) or len(points) < 2 else points)
 
 
 def _summary(method: str, run: Run) -> dict[str, Interval]:
     return {
-        name: interval(run.points[method][name], run.replicates[method][name] if run.replicates else _NONE)
+        name: _interval(run.points[method][name], run.replicates[method][name] if run.replicates else _NONE)
         for name in METRICS
     }
 
 
-def _curve_point(model: str, size: int, run: Run) -> CurvePoint:
-    return CurvePoint(size, _extent(run.test_sizes), _summary(model, run))
+def _curve_point(method: str, size: int, run: Run) -> CurvePoint:
+    return CurvePoint(size, len(run.test_sizes), _extent(run.test_sizes), _summary(method, run))
 
 
 def _advantage(indicators: list[str], models: list[str], run: Run) -> tuple[str | None, dict[str, Interval]]:
@@ -202,7 +244,7 @@ def _advantage(indicators: list[str], models: list[str], run: Run) -> tuple[str 
     for name in models:
         difference = run.points[name]["srocc"] - run.points[best]["srocc"]
         paired = run.replicates[name]["srocc"] - run.replicates[best]["srocc"] if run.replicates else _NONE
-        advantage[name] = interval(difference, paired)
+        advantage[name] = _interval(difference, paired)
     return best, advantage
 
 

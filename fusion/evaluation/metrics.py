@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
-from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +18,12 @@ Array = NDArray[np.float64]
 
 K = 10
 """How many architectures `precision_at_10` and `regret_at_10` look at."""
+
+BEST = 0.1
+"""Share of the architectures, those measured best, that `krocc_best_tenth` looks at."""
+
+FEWEST_BEST = 10
+"""Architectures that this share must hold."""
 
 MAX_RELEVANCE = 10
 """Relevance of the best architecture in `ndcg`."""
@@ -89,6 +94,37 @@ def krocc(measured: ArrayLike, predicted: ArrayLike) -> float:
     return float(stats.kendalltau(y, p).statistic) if _vary(y, p) else np.nan
 
 
+def krocc_best_tenth(measured: ArrayLike, predicted: ArrayLike) -> float:
+    """Kendall's correlation among the tenth of the architectures with the highest measured accuracy.
+
+    Parameters and errors as for `plcc`. NaN also when the tenth holds fewer than 10 architectures.
+
+    Notes
+    -----
+    `krocc` of the ceil(n / 10) that measured best, with what ties with the last of them: ranking all may
+    come from telling bad from mediocre, and a search is about the best.
+    """
+    y, p = _pair(measured, predicted)
+    if not _finite(y, p):
+        return np.nan
+    best = highest(y, BEST)
+    return krocc(y[best], p[best]) if best.sum() >= FEWEST_BEST else np.nan
+
+
+def highest(values: Array, share: float) -> NDArray[np.bool_]:
+    """Return which of n values are among the ceil(share n) highest, or tie with the last of them.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        Not empty; finite.
+    share : float
+        In (0, 1].
+    """
+    among: NDArray[np.bool_] = values >= _kth_highest(values, math.ceil(share * len(values)))
+    return among
+
+
 def ndcg(measured: ArrayLike, predicted: ArrayLike) -> float:
     """Normalised discounted cumulative gain over all architectures, in [0, 1].
 
@@ -126,8 +162,8 @@ def precision_at_k(measured: ArrayLike, predicted: ArrayLike, k: int = K) -> flo
     Returns
     -------
     float
-        In [0, 1]. NaN when there are fewer than `k` architectures, `measured` is constant or
-        anything is not finite.
+        In [0, 1]. NaN when there are fewer than 2 `k` architectures, of which half could not but be
+        taken, `measured` is constant or anything is not finite.
 
     Notes
     -----
@@ -135,7 +171,7 @@ def precision_at_k(measured: ArrayLike, predicted: ArrayLike, k: int = K) -> flo
     straddle the `k`-th place, this is the expected value over the orders of the tied ones.
     """
     y, p = _pair(measured, predicted)
-    if not _finite(y, p) or not 1 <= k <= len(y) or np.ptp(y) == 0:
+    if not _finite(y, p) or not 1 <= k <= len(y) / 2 or np.ptp(y) == 0:
         return np.nan
     good = y >= _kth_highest(y, k)
     above, tied, open_places = _top(p, k)
@@ -150,7 +186,7 @@ def regret_at_k(measured: ArrayLike, predicted: ArrayLike, k: int = K) -> float:
     Returns
     -------
     float
-        0 or more, in the units of `measured`. NaN when there are fewer than `k` architectures or
+        0 or more, in the units of `measured`. NaN when there are fewer than 2 `k` architectures or
         anything is not finite.
 
     Notes
@@ -159,7 +195,7 @@ def regret_at_k(measured: ArrayLike, predicted: ArrayLike, k: int = K) -> float:
     the tied ones.
     """
     y, p = _pair(measured, predicted)
-    if not _finite(y, p) or not 1 <= k <= len(y):
+    if not _finite(y, p) or not 1 <= k <= len(y) / 2:
         return np.nan
     above, tied, r = _top(p, k)
     candidates = np.sort(y[tied])
@@ -204,6 +240,17 @@ class Metric:
 
 METRICS: Registry[Metric] = Registry("metric", "fusion.metrics")
 
+
+def _precision(k: int) -> Metric:
+    formula = f"share of the {k} highest predicted among the {k} best measured; undefined under {2 * k}"
+    return Metric(f"precision_at_{k}", partial(precision_at_k, k=k), True, formula)
+
+
+def _regret(k: int) -> Metric:
+    formula = f"best measured - best measured among the {k} highest predicted; undefined under {2 * k}"
+    return Metric(f"regret_at_{k}", partial(regret_at_k, k=k), False, formula)
+
+
 for _metric in (
     Metric("plcc", plcc, True, "Pearson's linear correlation"),
     Metric("rmse", rmse, False, "sqrt(mean((measured - predicted)^2))"),
@@ -215,84 +262,21 @@ for _metric in (
         True,
         "sum(gain / log2(1 + position)) / its maximum, gain = 2^relevance - 1, relevance = 0 (worst rank) to "
         f"{MAX_RELEVANCE} (best)",
+        "Järvelin and Kekäläinen, 2002; gains: Burges et al., 2005",
     ),
+    _precision(K),
+    _precision(100),
+    _regret(1),
+    _regret(K),
+    _regret(100),
     Metric(
-        f"precision_at_{K}",
-        partial(precision_at_k, k=K),
+        "krocc_best_tenth",
+        krocc_best_tenth,
         True,
-        f"share of the {K} highest predicted among the {K} best measured",
-    ),
-    Metric(
-        f"regret_at_{K}",
-        partial(regret_at_k, k=K),
-        False,
-        f"best measured - best measured among the {K} highest predicted",
+        f"Kendall's tau-b among the measured best tenth; undefined where that is under {FEWEST_BEST}",
     ),
 ):
     METRICS.register(_metric)
-
-
-def split_half_reliability(scores: ArrayLike, draws: int = 200) -> float:
-    """How far repeating an indicator with other seeds ranks the architectures the same way.
-
-    Parameters
-    ----------
-    scores : array-like, shape (architectures, seeds)
-        One value per architecture and seed. Architectures with a non-finite value are left out.
-    draws : int
-        When there are more ways than this of splitting the seeds, so many random ones are used
-        (always the same).
-
-    Returns
-    -------
-    float
-        Reliability of the mean over all seeds, at most 1. NaN with fewer than two seeds, fewer than
-        two architectures or constant halves.
-
-    Raises
-    ------
-    FusionError
-        When `scores` is not two-dimensional.
-
-    Notes
-    -----
-    The seeds are split into two halves of h = floor(seeds / 2) (an odd seed is left out, another in
-    each way). r is the mean over the ways of Spearman's correlation between the halves' means.
-    Spearman-Brown (1910): k r / (1 + (k - 1) r), k = seeds / h. A negative r says that
-    the seeds do not agree at all, has no such correction and is returned as it is.
-    """
-    table = np.asarray(scores, dtype=float)
-    if table.ndim != 2:
-        raise FusionError(
-            f"scores have shape {table.shape}; give one row per architecture, one column per seed"
-        )
-    table = table[np.isfinite(table).all(axis=1)]
-    seeds = table.shape[1]
-    half = seeds // 2
-    if half == 0 or len(table) < 2:
-        return np.nan
-    r = float(np.mean([_half_correlation(table, first, second) for first, second in _halves(seeds, draws)]))
-    k = seeds / half
-    return k * r / (1 + (k - 1) * r) if r > 0 else r
-
-
-def _halves(seeds: int, draws: int) -> list[tuple[list[int], list[int]]]:
-    """Return the ways of choosing two disjoint halves, each way once, or `draws` random ones."""
-    half = seeds // 2
-    if comb(seeds, half) * comb(seeds - half, half) // 2 <= draws:
-        return [
-            (list(first), list(second))
-            for first in combinations(range(seeds), half)
-            for second in combinations(sorted(set(range(seeds)) - set(first)), half)
-            if first < second
-        ]
-    rng = np.random.default_rng(0)
-    orders = [rng.permutation(seeds).tolist() for _ in range(draws)]
-    return [(order[:half], order[half : 2 * half]) for order in orders]
-
-
-def _half_correlation(table: Array, first: list[int], second: list[int]) -> float:
-    return srocc(table[:, first].mean(axis=1), table[:, second].mean(axis=1))
 
 
 def _pair(measured: ArrayLike, predicted: ArrayLike) -> tuple[Array, Array]:

@@ -104,6 +104,8 @@ def write_report(path: Path, evaluation: Evaluation, *, title: str | None, searc
         "models": models,
         "numbers": _Numbers(methods, evaluation.protocol.metrics),
         "digits": words.digits("rmse", methods),
+        "baselines": any(of.kind == "baseline" for of in methods.values()),
+        "by_size": {metric: words.by_size(evaluation, metric) for metric in ("krocc", "srocc")},
         "shown": {name: methods[name] for name in order if name not in hidden},
         "folded": {name: methods[name] for name in order if name in hidden},
         "partly": any(of.defined < 1 for of in methods.values()),
@@ -157,8 +159,18 @@ def _curve(evaluation: Evaluation) -> Markup | None:
     name = evaluation.best_indicator
     mean = None if name is None else evaluation.methods[name].scores["srocc"].mean
     best = None if name is None or mean is None else (name, mean)
-    svg = figures.learning_curve(curves, best, drawing.styles(evaluation.learning_curve))
-    return Markup(svg)
+    return Markup(figures.learning_curve(curves, best, _look(evaluation)))
+
+
+def _look(evaluation: Evaluation) -> dict[str, drawing.Style]:
+    """Return a look for everything that has a learning curve: colours for models, grey for baselines."""
+    grey = [
+        name
+        for name in evaluation.learning_curve
+        if name in evaluation.methods and evaluation.methods[name].kind == "baseline"
+    ]
+    models = [name for name in evaluation.learning_curve if name not in grey]
+    return {**drawing.styles(models), **drawing.muted_styles(grey)}
 
 
 def _carries(evaluation: Evaluation, singles: list[str]) -> dict[str, Any]:
@@ -173,7 +185,7 @@ def _carries(evaluation: Evaluation, singles: list[str]) -> dict[str, Any]:
         for name, found in evaluation.weights.items()
     }
     weights = {name: found for name, found in weights.items() if found}
-    look = drawing.styles(evaluation.learning_curve)
+    look = _look(evaluation)
     models = {name: of for name, of in evaluation.methods.items() if name in weights}
     first = next(iter(words.by_strength(models)), None)
     found: dict[str, Any] = {"weighted": first, "carries": None, "other_weights": None}

@@ -15,6 +15,12 @@ def protocol_rows(evaluation: Evaluation) -> dict[str, str]:
     reached, wanted = protocol.train_size_reached, protocol.train_size
     exact = reached.min == reached.max == wanted
     edges = protocol.dead_edges
+    groups = "groups of strings, one in each" if protocol.twins == "apart" else "groups of twins"
+    baselines = [
+        _model(name, protocol.baselines[name]) if name in protocol.baselines else name
+        for name, of in evaluation.methods.items()
+        if of.kind == "baseline"
+    ]
     rows = {
         "Target": protocol.target
         + (" (lower is better: negated, so that higher is better)" if protocol.lower_is_better else ""),
@@ -24,17 +30,21 @@ def protocol_rows(evaluation: Evaluation) -> dict[str, str]:
         "Images": f"{protocol.images}, a batch of {protocol.batch_size:,}" if protocol.images else "",
         "Initialisations": f"{protocol.repeats:,} per architecture",
         "Architectures": f"{protocol.architectures:,}: {protocol.networks:,} different networks, in "
-        f"{protocol.groups:,} groups of twins",
-        "With dead edges": "" if edges is None else f"{edges:,} architectures",
+        f"{protocol.groups:,} {groups}",
+        "With dead edges": "left out"
+        if protocol.without_dead_edges
+        else ("" if edges is None else f"{edges:,} architectures"),
         "Trained on": f"{wanted:,} architectures" + ("" if exact else f" (reached: {extent(reached)})"),
         "Tested on": f"{extent(protocol.test_size)} other architectures, in {extent(protocol.test_networks)} "
-        "groups of twins",
-        "Splits": f"{protocol.splits:,} splits. {texts['splitting']}",
+        f"{groups}",
+        "Splits": f"{protocol.splits:,} splits, twins {protocol.twins}. {texts['splitting']}",
         "Means": texts["mean"],
-        "Intervals": f"{protocol.bootstrap:,} replicates: {texts['interval']}",
+        "Intervals": (f"{protocol.bootstrap:,} replicates: " if protocol.bootstrap else "")
+        + texts["interval"],
         "Seed": str(protocol.seed),
         "Fusion models": listed(_model(name, of) for name, of in protocol.models.items())
         + f". {texts['pool']}",
+        "Baselines": f"{listed(baselines)}. {texts['baselines']}" if baselines else "",
         "Indicators": listed(usable),
         "Lower is better for": listed(lower),
         "Learned elsewhere": _learned(evaluation) if protocol.transfer else "",

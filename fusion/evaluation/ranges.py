@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from fusion.evaluation.intervals import interval
-from fusion.evaluation.metrics import srocc
+from fusion.evaluation.metrics import highest, srocc
 from fusion.evaluation.results import Extent, RangeErrors
-
-Array = NDArray[np.float64]
 
 RANGES = {"best_tenth": (0.1, True), "best_fifth": (0.2, True), "worst_tenth": (0.1, False)}
 """Range -> share of the test architectures, and whether it is the upper end."""
@@ -38,17 +34,10 @@ def range_errors(predictions: Sequence[pd.DataFrame], model: str) -> dict[str, R
         sizes, rows = [], []
         for table in predictions:
             y = table["measured"].to_numpy(dtype=np.float64)
-            inside = _inside(y, share, upper)
+            inside = highest(y if upper else -y, share)
             y, p = y[inside], table[model].to_numpy(dtype=np.float64)[inside]
             sizes.append(len(y))
             rows.append((np.sqrt(np.mean((y - p) ** 2)), np.mean(np.abs(y - p)), srocc(y, p)))
         rmse, mae, rank = (interval(of, of) for of in np.array(rows).T)
         found[name] = RangeErrors(Extent(min(sizes), max(sizes)), rmse, mae, rank)
     return found
-
-
-def _inside(y: Array, share: float, upper: bool) -> NDArray[np.bool_]:
-    signed = y if upper else -y
-    last = np.sort(signed)[::-1][math.ceil(share * len(y)) - 1]
-    inside: NDArray[np.bool_] = signed >= last
-    return inside

@@ -38,12 +38,12 @@ class Extent:
 
 @dataclass(frozen=True)
 class Method:
-    """A model, a transferred model or a single indicator on the test parts.
+    """A model, a baseline, a transferred model or a single indicator on the test parts.
 
     Attributes
     ----------
     kind : str
-        "model", "transfer" or "indicator".
+        "model", "baseline", "transfer" or "indicator".
     defined : float
         Share of the architectures for which it is defined.
     scores : mapping of str to Interval
@@ -64,12 +64,14 @@ class Method:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """A model at one training size.
+    """A model or a baseline at one training size.
 
     Attributes
     ----------
     train_size : int
         As asked.
+    splits : int
+        Over which `scores` are means; 1 where nothing is trained on.
     test_size : Extent
         Architectures tested on.
     scores : mapping of str to Interval
@@ -77,6 +79,7 @@ class CurvePoint:
     """
 
     train_size: int
+    splits: int
     test_size: Extent
     scores: Mapping[str, Interval]
 
@@ -100,6 +103,41 @@ class RangeErrors:
     rmse: Interval
     mae: Interval
     srocc: Interval
+
+
+@dataclass(frozen=True)
+class IntervalsHeld:
+    """How prediction intervals hold on some of the test architectures.
+
+    Attributes
+    ----------
+    coverage : Interval
+        Share of them whose measured accuracy lies inside; mean and percentiles over the splits.
+    width : Interval
+        Mean width, in the units of the accuracy, likewise.
+    """
+
+    coverage: Interval
+    width: Interval
+
+
+@dataclass(frozen=True)
+class PredictionIntervals:
+    """How a model's prediction intervals hold.
+
+    Attributes
+    ----------
+    level : float
+        The share that they are asked to hold.
+    all : IntervalsHeld
+        On all test architectures.
+    tenths : tuple of IntervalsHeld
+        On each tenth of them by prediction, lowest first.
+    """
+
+    level: float
+    all: IntervalsHeld
+    tenths: tuple[IntervalsHeld, ...]
 
 
 @dataclass(frozen=True)
@@ -209,9 +247,15 @@ class Protocol:
     batch_size, repeats : int
         Images in the batch; initialisations per architecture.
     architectures, networks, groups : int
-        Strings; different networks among them; groups of twins, which never straddle a split.
+        Strings; different networks among them; groups of twins, which never straddle a split (of one each
+        where twins are apart).
+    twins : str
+        How isomorphic twins are treated: "together", "apart" or "one", see `Judging`.
     dead_edges : int or None
-        Architectures with an operation on no path from input to output; None for a space without edges.
+        Judged architectures with an operation on no path from input to output; None for a space without
+        edges.
+    without_dead_edges : bool
+        Whether such were left out.
     train_size : int
         Architectures to train on.
     train_size_reached, test_size, test_networks : Extent
@@ -223,6 +267,8 @@ class Protocol:
     higher_is_better : mapping of str to bool
         Orientation of each indicator, as its source states it.
     models : mapping of str to ModelUsed
+    baselines : mapping of str to ModelUsed
+        Those that are models.
     transfer : tuple of str
         Methods that were learned elsewhere.
     learned_from : mapping of str to int
@@ -243,7 +289,9 @@ class Protocol:
     architectures: int
     networks: int
     groups: int
+    twins: str
     dead_edges: int | None
+    without_dead_edges: bool
     train_size: int
     train_size_reached: Extent
     test_size: Extent
@@ -255,6 +303,7 @@ class Protocol:
     indicators: tuple[str, ...]
     higher_is_better: Mapping[str, bool]
     models: Mapping[str, ModelUsed]
+    baselines: Mapping[str, ModelUsed]
     transfer: tuple[str, ...]
     learned_from: Mapping[str, int]
     metrics: Mapping[str, MetricUsed]
@@ -268,17 +317,20 @@ class Judged:
     Attributes
     ----------
     methods : mapping of str to Method
-        Models, then what was learned elsewhere, then single indicators.
+        Models, then baselines, then what was learned elsewhere, then single indicators.
     best_indicator : str or None
         The one with the highest mean SROCC on the test parts; None where none is defined.
     advantage : mapping of str to Interval
         Model -> its SROCC minus that of the best indicator, on the same replicates.
     learning_curve : mapping of str to tuple of CurvePoint
+        Model or baseline -> a point for each size that it can be judged at.
     ranges : mapping of str to mapping of str to RangeErrors
         Model -> range ("best_tenth", "best_fifth", "worst_tenth") -> errors.
     correlations : Correlations
     weights : mapping of str to mapping of str to Interval
         Model -> feature -> weight, percentiles over the splits; only models that have such.
+    prediction_intervals : mapping of str to PredictionIntervals
+        Only models that have such.
     shown_split : ShownSplit
     predictions : DataFrame
         Out-of-sample predictions at `train_size`: `arch`, `split`, `set` ("test"), `measured` and one
@@ -296,6 +348,7 @@ class Judged:
     ranges: Mapping[str, Mapping[str, RangeErrors]]
     correlations: Correlations
     weights: Mapping[str, Mapping[str, Interval]]
+    prediction_intervals: Mapping[str, PredictionIntervals]
     shown_split: ShownSplit
     predictions: pd.DataFrame = field(compare=False, repr=False)
     groups: int

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 from fusion.errors import FusionError
-from fusion.evaluation.splits import MIN_TEST, MIN_TRAIN
-from fusion.settings import Settings, Whole, Wholes
+from fusion.evaluation.splits import MIN_TEST, MIN_TRAIN, TWINS
+from fusion.settings import Expected, Flag, Settings, Whole, Wholes, one_of
 
 FEWEST = 12
 """Architectures without which nothing is judged."""
@@ -27,6 +28,9 @@ SMALL_CURVE = (10, *CURVE)
 FEWEST_LEFT = 20
 """Architectures that a size leaves for testing, where there are `FEW` or more."""
 
+LITERATURE = (0, 8, 16, 32, 64, 128, 256, 512, 1024)
+"""Sizes of the learning curve as publications on accuracy predictors have it."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -37,11 +41,11 @@ class Plan:
     train_size : int
         Architectures to train on, for everything but the learning curve.
     train_sizes : tuple of int
-        Sizes of the learning curve; may be empty.
+        Sizes of the learning curve; may be empty. 0: what needs no accuracies, on all architectures.
     splits : int
         Random splits.
     bootstrap : int
-        Bootstrap replicates; with 0 there are no intervals.
+        Bootstrap replicates; with 0, intervals are percentiles over the splits.
     seed : int
         Of splits and replicates. The models' own seeds are up to the models.
     """
@@ -75,13 +79,19 @@ class Judging(Settings):
         third (10 at least).
     train_sizes : tuple of int or None
         Of the learning curve; null fits them: 25, 50, 100, 200, 400 and `train_size`, and 10 where there are
-        fewer than 120 architectures, as far as they leave enough for testing.
+        fewer than 120 architectures, as far as they leave enough for testing. 0 judges what learns from no
+        accuracies.
     splits : int
         Random splits into training and test architectures.
     bootstrap : int
-        Bootstrap replicates of the intervals; with 0 there are none.
+        Bootstrap replicates of the intervals; with 0, intervals are percentiles over the splits.
     seed : int
         Of splits and replicates.
+    twins : str
+        Isomorphic architectures: `together` on one side of each split, `apart` (each string by itself, as
+        most publications split), or `one` of each class (the first by its string).
+    dead_edges : bool
+        Also judge architectures with an operation on no path from input to output.
 
     Examples
     --------
@@ -100,6 +110,24 @@ class Judging(Settings):
     splits: Whole = 10
     bootstrap: Whole = 200
     seed: Whole = 0
+    twins: Annotated[str, one_of(TWINS), Expected(f"one of {', '.join(TWINS)}")] = "together"
+    dead_edges: Flag = True
+
+    @classmethod
+    def literature(cls, **changed: Any) -> Judging:
+        """Return the settings that publications on accuracy predictors use, with `changed` ones over them.
+
+        Training sizes 0, 8, 16, ... 1,024 as far as there are architectures, 20 splits, tested on all the
+        rest, 128 for what is told of one size, and percentiles over the splits as intervals.
+
+        Examples
+        --------
+        >>> import fusion
+        >>> plan, notes = fusion.Judging.literature(splits=5).fit(600)
+        >>> plan.train_sizes, plan.splits
+        ((0, 8, 16, 32, 64, 128, 256, 512), 5)
+        """
+        return cls(**{"train_size": 128, "train_sizes": LITERATURE, "splits": 20, "bootstrap": 0, **changed})
 
     def fit(self, architectures: int) -> tuple[Plan, tuple[str, ...]]:
         """Return the plan for so many architectures, and what had to be changed, one line each.
@@ -107,14 +135,17 @@ class Judging(Settings):
         Raises
         ------
         FusionError
-            For fewer than 12 architectures, or sizes below 2.
+            For fewer than 12 architectures, or sizes below 2 other than a 0 in `train_sizes`.
         """
         if architectures < FEWEST:
             raise FusionError(
                 f"{architectures} architectures have indicators and an accuracy; judging needs at least "
                 f"{FEWEST}: measure more, or extract the indicators of those that are measured"
             )
-        asked = [*(self.train_sizes or ()), *([] if self.train_size is None else [self.train_size])]
+        asked = [
+            *filter(None, self.train_sizes or ()),
+            *([] if self.train_size is None else [self.train_size]),
+        ]
         if too_small := [size for size in asked if size < MIN_TRAIN]:
             raise FusionError(f"training on {too_small[0]} architectures; choose at least {MIN_TRAIN}")
         few = architectures < FEW

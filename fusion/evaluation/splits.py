@@ -1,4 +1,4 @@
-"""Random splits that keep isomorphic twins together."""
+"""Random splits by groups, as which isomorphic twins stay together."""
 
 from __future__ import annotations
 
@@ -13,6 +13,17 @@ from fusion.seeding import derive_seed
 
 MIN_TEST = 10
 MIN_TRAIN = 2
+
+_ALIKE = "Every method is judged on the same splits, on all architectures not trained on."
+TWINS = {
+    "together": "At random, by groups: isomorphic architectures share a group and are never on both "
+    f"sides of a split. {_ALIKE}",
+    "apart": "At random, each architecture string by itself, as most publications do: isomorphic ones may be "
+    f"on both sides of a split, which flatters every method. {_ALIKE}",
+    "one": "At random, among architectures of which no two are isomorphic: the first of each class by its "
+    f"string stands for it, with its own accuracy. {_ALIKE}",
+}
+"""How isomorphic architectures are treated -> how splits are made then."""
 
 
 def split(

@@ -12,6 +12,7 @@ from fusion.errors import FusionError
 from fusion.evaluation.evaluation import Evaluation, Transfer
 from fusion.evaluation.metrics import METRICS
 from fusion.evaluation.results import SummaryCell, SummaryRow
+from fusion.evaluation.selection import selected
 from fusion.evaluation.settings import Judging
 from fusion.evaluation.verb import evaluate_one
 from fusion.indicators import INDICATORS
@@ -26,13 +27,14 @@ from fusion.regression.groups import (
 )
 from fusion.regression.spec import ModelSpec
 from fusion.tables import Labelled
+from fusion.work import Work
 
 PREFIX = "transfer_"
 """Of the names of methods that were learned elsewhere."""
 
 
 def transfer(
-    datas: Sequence[Labelled], specs: Mapping[str, ModelSpec], settings: Judging, *, progress: bool = True
+    datas: Sequence[Labelled], specs: Mapping[str, ModelSpec], settings: Judging, work: Work
 ) -> Transfer:
     """Judge on each table what was learned on the others, beside what was learned on its own.
 
@@ -51,14 +53,14 @@ def transfer(
     same_versions(datas, features)
     for data, group in zip(datas, groups, strict=True):
         try:
-            settings.fit(len(data.y))
+            settings.fit(len(selected(data, settings)[0].y))
         except FusionError as error:
             raise FusionError(f"group {group.name}: {error}") from None
     others_of = [[unseen(other, judged) for other in groups if other is not judged] for judged in groups]
     found = {}
     bar = tqdm(
         list(zip(datas, groups, others_of, strict=True)),
-        desc="groups", leave=False, delay=2, disable=None if progress else True,
+        desc="groups", leave=False, delay=2, disable=None if work.progress else True,
     )  # fmt: skip
     for data, group, others in bar:
         bar.set_postfix_str(group.name)
@@ -75,10 +77,10 @@ def transfer(
             data,
             specs,
             settings,
+            work,
             elsewhere=elsewhere,
             learned_from={other.name: len(other.accuracy) for other in others},
             chosen_elsewhere=_best_indicator(others, features),
-            progress=progress,
         )
     return Transfer(found, _summary(found, list(specs)))
 

@@ -7,19 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import overload
 
+import numpy as np
 import pandas as pd
 
+from fusion.errors import FusionError
+from fusion.evaluation.baselines import BASELINES, baselines
 from fusion.evaluation.ceiling import ceiling
 from fusion.evaluation.evaluation import Evaluation, Transfer
+from fusion.evaluation.intervals import BOOTSTRAP, OVER_SPLITS
 from fusion.evaluation.judge import DESCRIPTIONS, judge
 from fusion.evaluation.metrics import METRICS, K
 from fusion.evaluation.results import Extent, Judged, MetricUsed, ModelUsed, Protocol
+from fusion.evaluation.selection import groups, selected
 from fusion.evaluation.settings import Judging, Plan
+from fusion.evaluation.splits import TWINS
 from fusion.evaluation.words import silent_line
 from fusion.regression import OnIndicators, fit
 from fusion.regression.spec import ModelSpec
 from fusion.spaces import Space
 from fusion.tables import Labelled
+from fusion.work import Work
 
 Models = Sequence[str] | Mapping[str, ModelSpec | str]
 
@@ -31,13 +38,23 @@ FEW_TESTED = 30
 
 @overload
 def evaluate(
-    data: Labelled, models: Models = ..., *, settings: Judging | None = ..., progress: bool = ...
+    data: Labelled,
+    models: Models = ...,
+    *,
+    settings: Judging | None = ...,
+    progress: bool = ...,
+    workers: int = ...,
 ) -> Evaluation: ...
 
 
 @overload
 def evaluate(
-    data: Sequence[Labelled], models: Models = ..., *, settings: Judging | None = ..., progress: bool = ...
+    data: Sequence[Labelled],
+    models: Models = ...,
+    *,
+    settings: Judging | None = ...,
+    progress: bool = ...,
+    workers: int = ...,
 ) -> Evaluation | Transfer: ...
 
 
@@ -47,6 +64,7 @@ def evaluate(
     *,
     settings: Judging | None = None,
     progress: bool = True,
+    workers: int = 1,
 ) -> Evaluation | Transfer:
     """Judge models and single indicators on architectures with measured accuracies.
 
@@ -57,14 +75,17 @@ def evaluate(
     models : sequence of str, or mapping of str to ModelSpec or str
         Registered names; or names of one's own for models with indicators and settings of their own.
     settings : Judging, optional
-        Sizes, splits, replicates and seed; sizes fit themselves to how many architectures there are.
+        Sizes, splits, replicates and seed, twins and dead edges; sizes fit themselves to how many
+        architectures there are. `Judging.literature()` are those of publications.
     progress : bool
         Show progress bars on standard error for what takes longer than two seconds.
+    workers : int
+        Processes in which models are fitted; 0 is one per core.
 
     Returns
     -------
     Evaluation, or Transfer for several
-        The same whatever the order of rows, columns and models.
+        The same whatever the order of rows, columns and models, and the number of workers.
 
     Raises
     ------
@@ -76,22 +97,24 @@ def evaluate(
     >>> import fusion
     >>> data = fusion.load(digits).labelled("data/digits-tss/accuracies.parquet")
     >>> found = fusion.evaluate(data, ["weighted_sum"], progress=False)
-    >>> found.protocol.train_size, found.best_indicator in data.X
+    >>> found.protocol.train_size, found.best_indicator in data.indicators
     (14, True)
     """
     settings = settings or Judging()
-    specs = named(models)
+    specs, work = named(models), Work(workers=workers, progress=progress)
     if isinstance(data, Labelled):
-        return evaluate_one(data, specs, settings, progress=progress)
+        return evaluate_one(data, specs, settings, work)
     if len(data) == 1:
-        return evaluate_one(data[0], specs, settings, progress=progress)
+        return evaluate_one(data[0], specs, settings, work)
     from fusion.evaluation.transfer import transfer  # which evaluates each of them
 
-    return transfer(data, specs, settings, progress=progress)
+    return transfer(data, specs, settings, work)
 
 
 def named(models: Models) -> dict[str, ModelSpec]:
-    """Return name -> what the model is, in the order of the names."""
+    """Return name -> what the model is, in the order of the names; FusionError for a baseline's name."""
+    if taken := sorted({*models} & {*BASELINES}):
+        raise FusionError(f"a model is named {taken[0]!r}, like a baseline of every evaluation; rename it")
     given = models if isinstance(models, Mapping) else {name: name for name in models}
     return {name: ModelSpec.of(given[name]) for name in sorted(given)}
 
@@ -100,11 +123,11 @@ def evaluate_one(
     data: Labelled,
     specs: Mapping[str, ModelSpec],
     settings: Judging,
+    work: Work,
     *,
     elsewhere: pd.DataFrame | None = None,
     learned_from: Mapping[str, int] | None = None,
     chosen_elsewhere: str | None = None,
-    progress: bool = True,
 ) -> Evaluation:
     """Judge on one table; arguments as of `evaluate`, and what was learned on other tables.
 
@@ -117,19 +140,24 @@ def evaluate_one(
     chosen_elsewhere : str, optional
         The best indicator of these groups.
     """
+    data, left_out = selected(data, settings)
     plan, fitted = settings.fit(len(data.y))
     columns = [str(name) for name in data.X.columns]
+    # what has no value here may not be enough for a baseline
+    known = [name for name in columns if np.isfinite(data.X[name].to_numpy(dtype=np.float64)).any()]
+    others, without = baselines(known)
     made = {name: _maker(spec, columns) for name, spec in specs.items()}
+    made |= {name: _maker(spec, known) for name, spec in others.items()}
     equations = _equations(data, specs, columns)
     scores = None if elsewhere is None else elsewhere.loc[list(data.keys)].set_axis(data.X.index)
     judged = judge(
-        data.X, data.y, data.twins, made, data.directions, plan, transfer=scores, progress=progress
+        data.X, data.y, groups(data, settings), made, data.directions, plan, transfer=scores, work=work
     )
     unusable = unusable_indicators(data)
-    silent = [silent_line(unusable, len(columns))] if unusable else []
+    silent = [silent_line(unusable, len(data.indicators))] if unusable else []
     return Evaluation(
-        protocol=_protocol(data, specs, plan, judged, learned_from or {}),
-        notes=(*data.notes, *fitted, *silent),
+        protocol=_protocol(data, {**specs, **others}, settings, plan, judged, learned_from or {}),
+        notes=(*data.notes, *left_out, *fitted, *silent, *without),
         warnings=_warnings(data, judged),
         unusable=unusable,
         methods=judged.methods,
@@ -140,6 +168,7 @@ def evaluate_one(
         ceiling=ceiling(data.y, data.accuracies.spread, data.accuracies.seeds),
         correlations=judged.correlations,
         weights=judged.weights,
+        prediction_intervals=judged.prediction_intervals,
         shown_split=judged.shown_split,
         equations=equations,
         chosen_elsewhere=chosen_elsewhere,
@@ -167,7 +196,7 @@ def unusable_indicators(data: Labelled) -> dict[str, str]:
     """Return indicator -> reason, for those without a value or with the same one for all architectures."""
     reasons = data.table.empty()
     found = {}
-    for name in sorted(map(str, data.X.columns)):
+    for name in sorted(data.indicators):
         values = data.X[name].dropna()
         if values.empty:
             found[name] = reasons.get(name, "no value for these architectures")
@@ -179,12 +208,14 @@ def unusable_indicators(data: Labelled) -> dict[str, str]:
 def _protocol(
     data: Labelled,
     specs: Mapping[str, ModelSpec],
+    settings: Judging,
     plan: Plan,
     judged: Judged,
     learned_from: Mapping[str, int],
 ) -> Protocol:
     space, table, total = data.space, data.table, len(data.y)
     test = judged.test_size
+    used = {name: ModelUsed(of.model, of.indicators, dict(of.params)) for name, of in specs.items()}
     return Protocol(
         target=data.target,
         lower_is_better=data.accuracies.lower_is_better,
@@ -197,7 +228,9 @@ def _protocol(
         architectures=total,
         networks=data.networks,
         groups=judged.groups,
+        twins=settings.twins,
         dead_edges=_dead_edges(space, data.X.index),
+        without_dead_edges=not settings.dead_edges,
         train_size=plan.train_size,
         train_size_reached=Extent(total - test.max, total - test.min),
         test_size=test,
@@ -208,11 +241,16 @@ def _protocol(
         seed=plan.seed,
         indicators=judged.correlations.indicators,
         higher_is_better={name: data.directions[name] for name in judged.correlations.indicators},
-        models={name: ModelUsed(of.model, of.indicators, dict(of.params)) for name, of in specs.items()},
+        models={name: of for name, of in used.items() if name not in BASELINES},
+        baselines={name: of for name, of in used.items() if name in BASELINES},
         transfer=tuple(name for name, of in judged.methods.items() if of.kind == "transfer"),
         learned_from=dict(learned_from),
         metrics={name: MetricUsed(of.higher_is_better, of.formula) for name, of in METRICS.items()},
-        descriptions=dict(DESCRIPTIONS),
+        descriptions={
+            "splitting": TWINS[settings.twins],
+            "interval": BOOTSTRAP if plan.bootstrap else OVER_SPLITS,
+            **DESCRIPTIONS,
+        },
     )
 
 
@@ -230,7 +268,7 @@ def _warnings(data: Labelled, judged: Judged) -> tuple[str, ...]:
             f"a test part holds only {fewest} different networks: intervals mean little, and where they "
             "overlap nothing follows"
         )
-    if tested < 5 * K:
+    if 2 * K <= tested < 5 * K:  # with fewer they are undefined
         found.append(
             f"precision@{K} and regret@{K} take {K} of only {tested} tested architectures: chance alone "
             "does well"

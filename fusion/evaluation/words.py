@@ -19,6 +19,10 @@ TITLES = {
     "ndcg": "nDCG",
     "precision_at_10": "precision@10",
     "regret_at_10": "regret@10",
+    "precision_at_100": "precision@100",
+    "regret_at_1": "regret@1",
+    "regret_at_100": "regret@100",
+    "krocc_best_tenth": "KROCC, best tenth",
 }
 
 NAMED = 6
@@ -52,13 +56,14 @@ def listed(names: Iterable[str]) -> str:
 
 def digits(metric: str, methods: Mapping[str, Method]) -> int:
     """Return how many decimals a metric needs over these methods; errors depend on the units."""
-    if metric not in ("rmse", "regret_at_10"):
+    regret = metric.startswith("regret")
+    if metric != "rmse" and not regret:
         return 3
     means = [of.scores[metric].mean for of in methods.values()]
     given = [mean for mean in means if mean]
     if not given:
         return 3
-    if metric == "regret_at_10":  # may be next to nothing
+    if regret:  # may be next to nothing
         return decimals(max(given))
     # three significant digits of the smallest, but not many more than the largest needs
     return min(decimals(min(given)), max(3, decimals(max(given)) + 1))
@@ -119,6 +124,48 @@ def with_interval(of: Interval) -> str:
     return mean if of.low is None else f"{mean} [{of.low:.3f}, {of.high:.3f}]"
 
 
+def by_size(evaluation: Evaluation, metric: str) -> dict[str, dict[int, Interval]]:
+    """Return model or baseline -> training size -> a metric, the strongest at the largest size first."""
+    curves = {
+        name: {point.train_size: point.scores[metric] for point in points}
+        for name, points in evaluation.learning_curve.items()
+        if points
+    }
+
+    def place(name: str) -> tuple[bool, float, str]:
+        mean = curves[name][max(curves[name])].mean
+        return mean is None, -(mean or 0.0), name
+
+    return {name: curves[name] for name in sorted(curves, key=place)}
+
+
+def size_lines(evaluation: Evaluation, metric: str = "krocc") -> tuple[str, ...]:
+    """Return a metric as a table to print: a row per model and baseline, a column per training size."""
+    curves, sizes = by_size(evaluation, metric), evaluation.protocol.train_sizes
+    width = max(18, *(len(name) + 2 for name in curves), 0)
+    head = f"{TITLES[metric] + ' by size':<{width}}" + "".join(f"{size:>8,}" for size in sizes)
+    rows = [
+        f"{name:<{width}}"
+        + "".join("       -" if of is None else f"{of:8.3f}" for of in (means.get(size) for size in sizes))
+        for name, points in curves.items()
+        for means in [{size: point.mean for size, point in points.items()}]
+    ]
+    return (head, *rows)
+
+
+def held_lines(evaluation: Evaluation) -> tuple[str, ...]:
+    """Return one line about each model's prediction intervals."""
+    found = []
+    for name, of in evaluation.prediction_intervals.items():
+        covered, width = of.all.coverage.mean, of.all.width.mean
+        share = number(None if covered is None else 100 * covered, 1)
+        found.append(
+            f"{name}: {100 * of.level:g} % intervals: cover {share} %, mean width "
+            f"{number(width, decimals(width))}"
+        )
+    return tuple(found)
+
+
 def _srocc(evaluation: Evaluation, name: str | None) -> str:
     return "-" if name is None else f"{name} {with_interval(evaluation.methods[name].scores['srocc'])}"
 
@@ -130,9 +177,10 @@ def lines(evaluation: Evaluation) -> tuple[str, ...]:
     return (
         f"{protocol.target} on {protocol.space}: {protocol.architectures} architectures "
         f"({protocol.networks} different networks), {usable} indicators, trained on {protocol.train_size}, "
-        f"{protocol.splits} splits",
+        f"{protocol.splits} splits, twins {protocol.twins}",
         "SROCC of fusion models: " + listed(_srocc(evaluation, name) for name in protocol.models),
         "SROCC of the best single indicator: " + _srocc(evaluation, evaluation.best_indicator),
+        *held_lines(evaluation),
         *_remarks(evaluation.notes, evaluation.warnings),
     )
 

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from fusion.extraction.planner import plan
-from fusion.indicators import INDICATORS, PRESETS, Indicator, select
+from fusion.indicators import ENCODING, INDICATORS, PRESETS, Indicator, select
 from fusion.probes import COSTS, PROBES
+from fusion.tables.encoding import PREFIX
 
 # A family with more members is listed by the beginnings of their names instead of one by one.
 _FEW = 12
@@ -44,6 +45,7 @@ def indicators_page() -> str:
         table(("preset", "indicators", "costs at most", "passes"), map(_preset, PRESETS)),
         "Cost classes: " + "; ".join(f"`{cost}`, {_COSTS[cost]}" for cost in COSTS) + ".",
     ]
+    sections.append(_encoding())
     for name, members in families.items():
         sections += [
             f"## {name}",
@@ -59,6 +61,18 @@ def indicators_page() -> str:
         ),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _encoding() -> str:
+    named = f"`{ENCODING}`, and the preset `structure` beside its indicators, stand"
+    return (
+        f"## {ENCODING}\n\nWhat the space says of an architecture (`Space.features`), as columns: "
+        f"`{PREFIX}NAME`, a number; `{PREFIX}NAME=CHOICE`, 1 where that is the choice, else 0; numbers with "
+        "at most 8 values in a table are choices too. They are no indicators: nothing computes, stores or "
+        f"ranks them; models within one space read them beside the indicators. Where the indicators of a "
+        f"model are named, {named} for all of them; between spaces they are left out. "
+        "[The spaces](spaces.md#encoding) say what theirs are."
+    )
 
 
 def _all(members: Sequence[Indicator]) -> list[str]:

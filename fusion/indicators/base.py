@@ -87,6 +87,11 @@ _BY_COST = {"structure": "structure", "fast": "backward", "standard": "passes", 
 FI = ("cj", "os", "nlr", "cnntk")
 PRESETS = (*_BY_COST, "fi")
 
+ENCODING = "encoding"
+"""What stands for all columns of the encoding wherever indicators of a model are named."""
+# presets that stand for these too: what can be had without any pass
+_ENCODED = ("structure",)
+
 
 def indicator(
     *, formula: str, source: str, higher_is_better: bool, assumes: str, version: int = 1
@@ -121,8 +126,15 @@ def needs_graphs(name: str) -> bool:
     return not cells.provides.keys().isdisjoint(INDICATORS[name].needs)
 
 
-def select(names: str | Sequence[str]) -> list[str]:
+def select(names: str | Sequence[str], encoding: Sequence[str] = ()) -> list[str]:
     """Return indicator names from a preset, a comma-separated list, or a sequence.
+
+    Parameters
+    ----------
+    names : str or sequence of str
+    encoding : sequence of str
+        Columns of the encoding, for which `encoding` and the preset `structure` stand too. There are none
+        where indicators are computed.
 
     Raises
     ------
@@ -138,13 +150,21 @@ def select(names: str | Sequence[str]) -> list[str]:
     wanted = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     chosen: list[str] = []
     for name in filter(None, wanted):
-        if name in _BY_COST:
+        if name == ENCODING:
+            chosen += encoding
+        elif name in _BY_COST:
             limit = COSTS.index(_BY_COST[name])
             chosen += [n for n in INDICATORS if COSTS.index(INDICATORS[n].cost) <= limit]
+            chosen += encoding if name in _ENCODED else ()
         elif name == "fi":
             chosen += FI
         else:
             chosen.append(INDICATORS[name].name)
+    if not chosen and ENCODING in wanted:
+        raise FusionError(
+            "the encoding is read off the architectures, wherever models read a table: nothing is to be "
+            f"computed; name indicators beside it, or a preset: {', '.join(PRESETS)}"
+        )
     if not chosen:
         raise FusionError(f"no indicator chosen; name some, or a preset: {', '.join(PRESETS)}")
     return list(dict.fromkeys(chosen))

@@ -107,7 +107,7 @@ def run_pipeline(pipeline: Pipeline, out: Path, *, space: str | None = None) -> 
     names = select(pipeline.indicators)
     specs = pipeline.models
     for spec in specs.values():
-        spec.make(names)  # what is unknown is told before any computation
+        spec.check(names)  # what is unknown is told before any computation
     make_folder(out)
     if pipeline.tables is not None:
         return _run_transfer(pipeline, out, names, specs, space)

@@ -4,7 +4,9 @@ Every module that an installed package names in the entry point group `fusion.mo
 too, and registers its models.
 """
 
+from fusion.regression.auto import Auto
 from fusion.regression.base import MODELS, FusionModel, ModelState, make_model
+from fusion.regression.consensus import Consensus
 from fusion.regression.extra_trees import ExtraTrees
 from fusion.regression.fusion_indicator import FusionIndicator
 from fusion.regression.gaussian_process import GaussianProcess
@@ -25,6 +27,8 @@ from fusion.regression.weighted_sum import WeightedSum
 
 __all__ = [
     "MODELS",
+    "Auto",
+    "Consensus",
     "ExtraTrees",
     "FusionIndicator",
     "FusionModel",

@@ -33,7 +33,7 @@ _SURE = "wide_process"
 
 @MODELS.register
 class Auto(FusionModel):
-    """A mixture whose members learn as much as there are accuracies for; without any, a consensus of indicators.
+    """A mixture of what the accuracies suffice for; without any, a consensus of indicators.
 
     What it sees of a table is a prior score (the consensus of indicators, which needs no accuracies),
     indicators as ranks and as logarithms, features of the cells' graphs and the encoding, all of them on
@@ -146,7 +146,7 @@ class Auto(FusionModel):
         self.seen_ = view
 
     def _held_out(self, members: list[str], view: View, goal: Array, folds: Indices) -> tuple[Array, Array]:
-        """Return what members predict of folds that they were not fitted on, (n, members), and the spreads."""
+        """Return what members predict of rows that they were not fitted on, (n, members), and the spreads."""
         predicted, spreads = np.empty((len(goal), len(members))), np.ones(len(goal))
         for fold in range(folds.max() + 1):
             held = folds == fold

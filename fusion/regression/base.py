@@ -242,7 +242,8 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         self.calibration_ = Calibration.from_state(values["calibration"])
         if not isinstance(values["learned"], dict):
             raise ValueError("learned is no object")
-        self._restore(ModelState(values["learned"], state.files))
+        width = self.n_features_in_ + len(self.transformer_.flagged_)
+        self._restore(ModelState(values["learned"], state.files), width)
 
     @abstractmethod
     def _learn(self, features: Array, goal: Array) -> None:
@@ -269,8 +270,14 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         """Return what `_learn` learned."""
 
     @abstractmethod
-    def _restore(self, state: ModelState) -> None:
-        """Take what `_state` gave; raises KeyError, TypeError or ValueError for anything else."""
+    def _restore(self, state: ModelState, width: int) -> None:
+        """Take what `_state` gave of a model with `width` features.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            For anything else.
+        """
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

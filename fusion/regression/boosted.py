@@ -88,12 +88,11 @@ class Boosted(FusionModel):
     def _state(self) -> ModelState:
         return ModelState({}, {TEXT_FILE: "".join(booster.model_to_string() for booster in self.boosters_)})
 
-    def _restore(self, state: ModelState) -> None:
+    def _restore(self, state: ModelState, width: int) -> None:
         lightgbm = _lightgbm()
         if not -1 <= self.n_jobs <= _MOST_THREADS:
             raise ValueError(f"n_jobs is {self.n_jobs}")
-        features = self.n_features_in_ + len(self.transformer_.flagged_)
-        texts = members(state.files[TEXT_FILE], features, self.objective)
+        texts = members(state.files[TEXT_FILE], width, self.objective)
         if len(texts) != self.n_members:
             raise ValueError(f"{TEXT_FILE} has {len(texts)} members, not {self.n_members}")
         try:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from fusion.regression.base import MODELS
 from fusion.regression.saving import Document
 from fusion.regression.source import Source
+from fusion.tables.encoding import not_encoded
 
 _STRONGEST = 10
 
@@ -25,7 +26,7 @@ def card(about: Document, weights: Mapping[str, float]) -> str:
         f"# {about.model}: {about.target}",
         f"{MODELS[about.model].summary}. Source: {MODELS[about.model].source}.",
         _list({**{f"`{name}`": str(value) for name, value in about.params.items()}}, "Settings"),
-        f"It reads {len(about.features)} indicators: {', '.join(about.features)}.",
+        _reads(about.features),
         "## Learned from",
         *(_source(source) for source in about.sources),
         "All of these accuracies were learned from, so none is left to judge the model by: how well such a "
@@ -39,6 +40,15 @@ def card(about: Document, weights: Mapping[str, float]) -> str:
     if about.notes:
         parts += ["## Told when it was fitted", "\n".join(f"- {note}" for note in about.notes)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _reads(features: Sequence[str]) -> str:
+    names = not_encoded(features)
+    encoded = f"{len(features) - len(names)} numbers of the encoding, which the space gives by itself"
+    if not names:
+        return f"It reads {encoded}."
+    more = f", and {encoded}" if len(features) > len(names) else ""
+    return f"It reads {len(names)} indicators: {', '.join(names)}{more}."
 
 
 def _source(source: Source) -> str:

@@ -21,7 +21,7 @@ SIZE = ("params", "flops")
 
 
 def agrees(ranks: Array, size: Array) -> Array:
-    """Return whether each column orders architectures as size does: 1 where their correlation is positive, else 0.
+    """Return 1 for each column that orders architectures as size does, by Spearman's correlation, else 0.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Consensus(Unlabelled):
         own = super()._state()
         return ModelState({**own.values, "weights": self.weights_.tolist(), "size": self.size_})
 
-    def _restore(self, state: ModelState) -> None:
-        super()._restore(state)
+    def _restore(self, state: ModelState, width: int) -> None:
+        super()._restore(state, width)
         self.weights_ = vector(state.values["weights"], "weights", len(self.known_))
         self.size_ = int(vector([state.values["size"]], "size")[0])

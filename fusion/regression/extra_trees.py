@@ -100,11 +100,10 @@ class ExtraTrees(FusionModel):
     def _state(self) -> ModelState:
         return ModelState({"columns": self.columns_.tolist()}, {TREES_FILE: to_text(self.trees_)})
 
-    def _restore(self, state: ModelState) -> None:
-        features = self.n_features_in_ + len(self.transformer_.flagged_)
-        self.columns_ = different(state.values["columns"], "columns", features)
-        if len(self.columns_) != features:
-            raise ValueError(f"columns are {len(self.columns_)}, not {features}")
-        self.trees_ = from_text(state.files[TREES_FILE], features)
+    def _restore(self, state: ModelState, width: int) -> None:
+        self.columns_ = different(state.values["columns"], "columns", width)
+        if len(self.columns_) != width:
+            raise ValueError(f"columns are {len(self.columns_)}, not {width}")
+        self.trees_ = from_text(state.files[TREES_FILE], width)
         if len(self.trees_) != self.n_estimators:
             raise ValueError(f"{TREES_FILE} has {len(self.trees_)} trees, not {self.n_estimators}")

@@ -164,13 +164,12 @@ class GaussianProcess(FusionModel):
         }
         return ModelState(values | {"centre": self.centre_, "unit": self.unit_})
 
-    def _restore(self, state: ModelState) -> None:
+    def _restore(self, state: ModelState, width: int) -> None:
         values = state.values
         self.parameters_ = vector(values["parameters"], "parameters", len(_BOUNDS))
         if any(not low <= x <= high for x, (low, high) in zip(self.parameters_, _BOUNDS, strict=True)):
             raise ValueError("parameters are out of bounds")
-        features = self.n_features_in_ + len(self.transformer_.flagged_)
-        self.columns_ = different(values["columns"], "columns", features)
+        self.columns_ = different(values["columns"], "columns", width)
         size = len(self.columns_)
         self.means_ = vector(values["means"], "means", size)
         self.scales_ = positive(vector(values["scales"], "scales", size), "scales")

@@ -124,8 +124,8 @@ class LambdaRank(Boosted):
         values = {"columns": self.columns_.tolist(), "slope": self.slope_, "intercept": self.intercept_}
         return ModelState(values, super()._state().files)
 
-    def _restore(self, state: ModelState) -> None:
-        super()._restore(state)
+    def _restore(self, state: ModelState, width: int) -> None:
+        super()._restore(state, width)
         features = self.n_features_in_ + len(self.transformer_.flagged_)
         self.columns_ = different(state.values["columns"], "columns", features)
         if len(self.columns_) != features:

@@ -78,7 +78,7 @@ class Pairwise(FusionModel):
     def _state(self) -> ModelState:
         return ModelState({"coef": self.coef_.tolist(), "rivals": self.rivals_.tolist()})
 
-    def _restore(self, state: ModelState) -> None:
+    def _restore(self, state: ModelState, width: int) -> None:
         features = self.n_features_in_ + len(self.transformer_.flagged_)
         self.coef_ = vector(state.values["coef"], "coef", features)
         self.rivals_ = vector(state.values["rivals"], "rivals")

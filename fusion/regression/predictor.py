@@ -24,9 +24,11 @@ from fusion.regression.weighted_sum import WeightedSum
 from fusion.spaces import Space, restore_space
 from fusion.storage.files import make_folder, temporary_folder, write_atomic
 from fusion.tables import IndicatorTable
+from fusion.tables.encoding import encode, not_encoded
 from fusion.work import Work
 
-# An architecture is told to lie outside when more than this share of its indicators does.
+# An architecture is told to lie outside when more than this share of its indicators does. The encoding of a
+# model that reads indicators too is left out: its many 0s and 1s would hide what they say.
 _OUTSIDE = 0.25
 # Ranks have the mean 0; a mean of predicted ranks beyond this is told.
 _OFF_CENTRE = 0.5
@@ -52,7 +54,7 @@ class Predictor:
     space : Space or None
         Of the one table; None for several.
     ranges : DataFrame
-        Index: the indicators that it reads; columns `low` and `high`: the training values' ends, NaN
+        Index: the columns that it reads; columns `low` and `high`: the training values' ends, NaN
         where all were undefined. For several tables, of the values' ranks.
     notes : tuple of str
         What was to be said when it was fitted, one line each.
@@ -77,8 +79,13 @@ class Predictor:
 
     @property
     def features(self) -> list[str]:
-        """The indicators that the model reads, in the order of its columns."""
+        """The columns that the model reads: indicators, and `encoding.NAME` of the encoding."""
         return [str(name) for name in self.model.features]
+
+    @property
+    def _telling(self) -> pd.DataFrame:
+        """The ranges of what is told of a table: of indicators, or where the model reads none of the rest."""
+        return self.ranges.loc[not_encoded(self.features) or self.features]
 
     @property
     def by_group(self) -> bool:
@@ -314,6 +321,8 @@ class Predictor:
             )
         (source,) = self.sources
         keys = [self.space.canonical(arch) for arch in archs]
+        if not not_encoded(self.features):
+            return encode(self.space, keys, self.features)
         with temporary_folder() as unkept:
             folder = unkept if out is None else Path(out)
             batch = source.batch(images)
@@ -329,15 +338,17 @@ class Predictor:
     def _outside(self, values: pd.DataFrame) -> pd.Series[float]:
         if self.by_group:
             return pd.Series(0.0, values.index)
-        beyond = values.lt(self.ranges["low"]) | values.gt(self.ranges["high"])
-        known = values.notna() & self.ranges["low"].notna()
+        ranges = self._telling
+        values = values[list(ranges.index)]
+        beyond = values.lt(ranges["low"]) | values.gt(ranges["high"])
+        known = values.notna() & ranges["low"].notna()
         return (beyond.sum(axis=1) / known.sum(axis=1).clip(lower=1)).astype(float)
 
     def _remarks(self, values: pd.DataFrame, predicted: pd.Series[float] | None, where: str) -> list[str]:
         lines = []
         if self.by_group or self.fitted.gives == "score":
             lines.append(f"the predictions are no accuracies: each is the {self.target}")
-        learned = self.ranges.index[self.ranges["low"].notna()]
+        learned = self._telling["low"].dropna().index
         empty = [str(name) for name in learned if not values[name].notna().any()]
         if empty:
             shown = ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")

@@ -75,8 +75,9 @@ class RelevanceProcess:
 
         v1 s s' + v2 (w x).(w x') + v3 k(|w (x - x')| / l1) + v4 k(|e - e'| / sqrt(len e) / l2),
 
-    k Matern 5/2, plus noise. The log of each relevance has a normal prior of mean 0 and deviation `freedom`, the
-    other parameters weak log-normal ones; all are where likelihood times prior is greatest. With few
+    k Matern 5/2, plus noise. The log of each relevance has a normal prior of mean 0 and
+    deviation `freedom`, the other parameters weak log-normal ones; all are where likelihood times prior is
+    greatest. With few
     accuracies nothing stands out, and it is a process of distances over all features; with more, those that
     say nothing of the accuracy shrink.
 

@@ -16,6 +16,7 @@ from fusion.images import Batch, ImageSet, load_images
 from fusion.indicators import INDICATORS
 from fusion.spaces import Space
 from fusion.tables import IndicatorTable, Labelled
+from fusion.tables.encoding import not_encoded
 from fusion.work import Work
 from fusion.work.devices import device_type
 
@@ -134,12 +135,23 @@ class Source(BaseModel):
     ) -> pd.DataFrame:
         """Return the indicators of `archs`, by key, computed as those that the model learned from.
 
+        Parameters
+        ----------
+        space : Space
+        archs : sequence of str
+            Canonical architectures.
+        features : sequence of str
+            Indicators, one at least, and columns of the encoding.
+        batch, out, work
+            As in `fusion.extraction.extract`.
+
         Raises
         ------
         FusionError
             When that cannot be done here: another device, other versions.
         """
-        if differ := self._other_versions({name: INDICATORS[name].version for name in features}):
+        names = not_encoded(features)
+        if differ := self._other_versions({name: INDICATORS[name].version for name in names}):
             raise FusionError(
                 f"this version of Fusion computes other values than the model learned from "
                 f"({', '.join(differ)}); fit again, or give a table"
@@ -152,7 +164,7 @@ class Source(BaseModel):
                 f"{self.device}, or fit again"
             )
         table = extract(
-            space, archs, features, images=batch, out=out, repeats=self.repeats, seed=self.seed, work=work
+            space, archs, names, images=batch, out=out, repeats=self.repeats, seed=self.seed, work=work
         )
         return table.values(features)
 

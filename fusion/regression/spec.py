@@ -10,10 +10,11 @@ import numpy as np
 from pydantic import BeforeValidator
 
 from fusion.errors import FusionError
-from fusion.indicators import select
+from fusion.indicators import ENCODING, select
 from fusion.regression.base import MODELS, FusionModel, make_model
 from fusion.regression.subset import OnIndicators
 from fusion.settings import Expected, Settings, Text
+from fusion.tables.encoding import PREFIX, is_encoded
 
 
 def _plain(value: Any) -> Any:
@@ -38,8 +39,9 @@ class ModelSpec(Settings):
     model : str
         Its name in `MODELS`.
     indicators : str or None
-        Presets or names of indicators, separated by commas, that it reads; by default those that the
-        model names itself, and else all that there are.
+        Presets or names of indicators, separated by commas, that it reads; `encoding` stands for all columns
+        of the encoding, and so does `structure`, beside its indicators. By default those that the model
+        names itself, and else all columns that there are.
     params : dict
         Settings of the model, by name; each a bool, a number, a text or None.
 
@@ -61,15 +63,22 @@ class ModelSpec(Settings):
         return model if isinstance(model, ModelSpec) else cls(model)
 
     def features(self, columns: Sequence[str]) -> list[str]:
-        """Return the indicators that the model reads, of a table with these columns.
+        """Return the columns that the model reads, of a table with these.
 
         Raises
         ------
         FusionError
-            When the model or an indicator is not known, or one is not in the table.
+            When the model or an indicator is not known, or one is not in the table, or there is no encoding
+            and nothing else is read.
         """
-        model = MODELS[self.model]
-        names = model.reads(columns) if self.indicators is None else select(self.indicators)
+        encoding = list(filter(is_encoded, columns))
+        if self.indicators is not None and self.indicators.strip(" ,") == ENCODING and not encoding:
+            raise FusionError(
+                f"model {self.model!r} reads the encoding alone, and there is none: several tables share no "
+                "encoding, and in one its architectures must differ; name indicators"
+            )
+        reads = MODELS[self.model].reads(columns)
+        names = reads if self.indicators is None else select(self.indicators, encoding)
         if missing := [name for name in names if name not in columns]:
             raise FusionError(
                 f"model {self.model!r} reads {', '.join(missing)}, which the table lacks; extract it, or "
@@ -90,3 +99,7 @@ class ModelSpec(Settings):
             When the model, a setting or an indicator is not known, or one is not in the table.
         """
         return OnIndicators(self.estimator(), self.features(columns))
+
+    def check(self, indicators: Sequence[str]) -> None:
+        """Raise FusionError where `make` would, of a table with these indicators and any encoding."""
+        self.make([*indicators, PREFIX])

@@ -107,7 +107,7 @@ class Unlabelled(FusionModel):
     def _state(self) -> ModelState:
         return ModelState({"better": self.better_.tolist(), "known": self.known_.tolist()})
 
-    def _restore(self, state: ModelState) -> None:
+    def _restore(self, state: ModelState, width: int) -> None:
         better = vector(state.values["better"], "better", self.n_features_in_)
         if not (np.abs(better) == 1).all():
             raise ValueError("better is not of 1 and -1")

@@ -34,9 +34,9 @@ def fit(data: Labelled | Sequence[Labelled], model: str | ModelSpec = "lightgbm"
     Parameters
     ----------
     data : Labelled or sequence of Labelled
-        One: the predictor gives accuracies of its space with intervals, and learns where values lie from
-        all that the table has. Several: it ranks the architectures of any space, see
-        `fusion.regression.groups`.
+        One: the predictor gives accuracies of its space with intervals, reads the encoding too, and learns
+        where values lie from all that the table has. Several: it ranks the architectures of any space by
+        their indicators alone, see `fusion.regression.groups`.
     model : str or ModelSpec
         By name with its default settings, or with others.
 

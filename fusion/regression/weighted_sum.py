@@ -238,8 +238,8 @@ class WeightedSum(FusionModel):
             {"coef": self.coef_.tolist(), "penalty": self.penalty_, "intercept": self.intercept_}
         )
 
-    def _restore(self, state: ModelState) -> None:
+    def _restore(self, state: ModelState, width: int) -> None:
         values = state.values
-        self.coef_ = vector(values["coef"], "coef", self.n_features_in_ + len(self.transformer_.flagged_))
+        self.coef_ = vector(values["coef"], "coef", width)
         self.penalty_ = number(values["penalty"], "penalty")
         self.intercept_ = number(values["intercept"], "intercept")

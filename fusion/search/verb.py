@@ -12,8 +12,10 @@ from fusion.regression.spec import ModelSpec
 from fusion.search.base import Indicators
 from fusion.search.compare import compare
 from fusion.search.results import Comparison, SearchSettings
+from fusion.spaces import Space
 from fusion.spaces.subset import Subset
 from fusion.tables import Labelled
+from fusion.tables.encoding import encode, is_encoded
 
 
 def search(
@@ -60,7 +62,7 @@ def search(
     'best of the 24 searched'
     """
     spec = ModelSpec.of(predictor)
-    values = data.table.values()
+    values = data.pool.table
     columns = [str(name) for name in values.columns]
     by_key = data.accuracies.by_key(data.space)
     if more is None:
@@ -73,7 +75,7 @@ def search(
             f"{settings.budget}, must not be more"
         )
     spec.make(columns)  # unknown names are told before any computation
-    known = _Known(values, more)
+    known = _Known(values, space, more)
     with tqdm(desc="search", unit="measured", delay=2, disable=not progress) as bar:
 
         def measure(key: str) -> float:
@@ -94,16 +96,19 @@ def search(
 
 
 class _Known:
-    """Indicators that are remembered: a search asks hundreds of times, mostly for what it knows."""
+    """Indicators and encoding, remembered: a search asks hundreds of times, mostly for what it knows."""
 
-    def __init__(self, values: pd.DataFrame, more: Indicators | None) -> None:
+    def __init__(self, values: pd.DataFrame, space: Space, more: Indicators | None) -> None:
         self.values = values
+        self.space = space
         self.more = more
 
     def of(self, keys: Sequence[str]) -> pd.DataFrame:
         missing = [key for key in keys if key not in self.values.index]
         if missing and self.more is not None:
-            self.values = pd.concat([self.values, self.more(missing)[list(self.values.columns)]])
+            names = list(map(str, self.values.columns))
+            encoded = encode(self.space, missing, list(filter(is_encoded, names)))
+            self.values = pd.concat([self.values, self.more(missing).join(encoded)[names]])
         return self.values.loc[list(keys)]
 
 

@@ -16,6 +16,7 @@ from fusion.plugins import load_object
 from fusion.registry import Registry
 from fusion.spaces.code import class_digests, code_of
 from fusion.spaces.graph import CellGraph
+from fusion.spaces.tokens import string_features
 
 SPACES: Registry[type[Space]] = Registry("space", "fusion.spaces")
 
@@ -144,6 +145,27 @@ class Space(ABC):
     def graphs(self, arch: str) -> dict[str, CellGraph]:
         """Return the cells of `arch`, live parts only, by name; none for a space without cells."""
         return {}
+
+    def features(self, arch: str) -> dict[str, float | str]:
+        """Return what a model may learn from the description of an architecture alone.
+
+        Models within the space read it beside the indicators; `fusion.tables.encoding` makes columns of it.
+        It is never stored. By default it is read off the string and `graphs`, see
+        `fusion.spaces.tokens.string_features`.
+
+        Parameters
+        ----------
+        arch : str
+            A key, so that strings of one network are described alike.
+
+        Returns
+        -------
+        dict
+            Name -> a finite number, or a choice in text. A name has one type in the whole space, no `=`,
+            and may be left out where it says nothing; of a name with a part `count` (parts are told by
+            dots), that is the number 0.
+        """
+        return string_features(arch, self.graphs(arch))
 
     def twins(self, arch: str) -> str:
         """Return the name of the group that must not straddle a split; by default the key."""

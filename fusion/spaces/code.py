@@ -19,7 +19,7 @@ _GRAPHS = "graphs"
 _OTHERS = frozenset(
     {
         *("name", "summary", "source", "enumerable", "enumerate", "random", "neighbours", "mutate", "sample"),
-        *("twins", "has_dead_edge", "relabellings", "__len__", "__repr__", "__str__"),
+        *("twins", "has_dead_edge", "relabellings", "features", "__len__", "__repr__", "__str__"),
     }
 )
 _NAMESPACES = frozenset({"vars", "globals", "locals", "eval", "exec", "__import__"})

@@ -150,6 +150,10 @@ class Darts(Space):
     def graphs(self, arch: str) -> dict[str, CellGraph]:
         return genotypes.graphs(parse(arch))
 
+    def features(self, arch: str) -> dict[str, float | str]:
+        """Return the operations of both cells, see `fusion.spaces.genotypes.features`."""
+        return genotypes.features(parse(arch))
+
     def has_dead_edge(self, arch: str) -> bool:
         return genotypes.has_dead_edge(parse(arch))
 

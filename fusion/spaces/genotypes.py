@@ -12,6 +12,7 @@ Source: Liu et al., "DARTS: Differentiable Architecture Search", ICLR 2019, arXi
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -259,3 +260,28 @@ def graph(cell: Cell, reduction: bool) -> CellGraph:
 def graphs(genotype: Genotype) -> dict[str, CellGraph]:
     """Return the graphs of both cells."""
     return {"normal": graph(genotype.normal, False), "reduce": graph(genotype.reduce, True)}
+
+
+def features(genotype: Genotype) -> dict[str, float | str]:
+    """Return the live operations of both cells, as `normal.WHAT` and `reduce.WHAT`.
+
+    `edge.N.I` and `reads.N.I`: operation and node read of node N's edge I, "none" where dead;
+    `count.OP`; `count.input.OP`, of those that read an input of the cell; `count.into.N` and `count.from.N`,
+    operations into and out of a node; `count.concat`, nodes concatenated; `depth`, operations on the longest
+    path.
+    """
+    found: dict[str, float | str] = {}
+    for name, cell in genotype._asdict().items():
+        live, counted = live_edges(cell), Counter({"count.concat": len(cell.concat)})
+        depths = Counter[int]()
+        for i, (op, source) in enumerate(cell.edges):
+            node = i // 2 + INPUTS
+            found[f"{name}.edge.{node}.{i % 2}"] = op if i in live else "none"
+            found[f"{name}.reads.{node}.{i % 2}"] = str(source) if i in live else "none"
+            if i in live:
+                counted.update((f"count.{op}", f"count.into.{node}", f"count.from.{source}"))
+                counted.update([f"count.input.{op}"] if source < INPUTS else [])
+                depths[node] = max(depths[node], depths[source] + 1)
+        found |= {f"{name}.{what}": number for what, number in counted.items()}
+        found[f"{name}.depth"] = max(depths[node] for node in cell.concat)
+    return found

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import combinations
 
-# kinds of operations, the same in every space: convolutions that see neighbours, those that mix
-# channels only, pooling, and what hands its input on
+# kinds of operations that the graph indicators know, the same in every space: convolutions that see
+# neighbours, those that mix channels only, pooling, and what hands its input on
 KINDS = ("conv", "conv1x1", "pool", "skip")
 # a connection without an operation, for spaces whose operations are on the vertices or whose cells
 # concatenate: it has no length, and every path may use it
@@ -61,8 +61,9 @@ class CellGraph:
     nodes : int
         Node 0 is the input, node `nodes - 1` the output; edges lead to higher numbers.
     edges : tuple of (int, int, str)
-        Source, target, and one of `KINDS` or `WIRE`. Only edges on a path from input to output;
-        several edges may join the same two nodes.
+        Source, target, and kind: one of `KINDS`, `WIRE`, or any other text, which only the encoding tells
+        from others: the indicators count no such operations, and no path over one as made of known kinds.
+        Only edges on a path from input to output; several edges may join the same two nodes.
     """
 
     nodes: int

@@ -16,6 +16,7 @@ import hashlib
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -303,6 +304,37 @@ class NasBench101(Space):
             kind = "conv1x1" if (source, target) == (0, cell.output) else WIRE
             edges.append((2 * source, 2 * target - 1, kind))
         return {"cell": CellGraph(2 * cell.output, tuple(edges))}
+
+    def features(self, arch: str) -> dict[str, float | str]:
+        """Return numbers that no order of the vertices changes.
+
+        `vertices`, `edges`, `depth` (edges of the longest path), `degree.input`, `degree.output`,
+        `degree.most` (edges into one vertex); `count.OP`; `count.edge.A-B`, edges from an A to a B;
+        `count.paths`, from input to output, and `count.path.A-B-..`, those with these operations (up to
+        four; "wire" with none).
+        """
+        cell = pruned(parse(arch))
+        labels = ("input", *(KIND[op] for op in cell.ops), "output")
+        paths: list[list[tuple[str, ...]]] = [[] for _ in labels]
+        paths[0].append(())
+        for source, target in sorted(cell.edges):  # a vertex is complete before it is read
+            own = () if target == cell.output else (labels[target],)
+            paths[target] += [(*path, *own) for path in paths[source]]
+        whole = paths[cell.output]
+        into = Counter(target for _, target in cell.edges)
+        found: dict[str, float | str] = {
+            "vertices": len(labels),
+            "edges": len(cell.edges),
+            "depth": 1 + max(map(len, whole)),
+            "degree.input": sum(source == 0 for source, _ in cell.edges),
+            "degree.output": into[cell.output],
+            "degree.most": max(into.values()),
+            "count.paths": len(whole),
+        }
+        counted = Counter(f"count.{label}" for label in labels[1:-1])
+        counted += Counter(f"count.edge.{labels[s]}-{labels[t]}" for s, t in cell.edges)
+        counted += Counter(f"count.path.{'-'.join(ops) or WIRE}" for ops in whole if len(ops) <= 4)
+        return found | dict(counted)
 
     def build(self, arch: str, *, in_channels: int = 3, num_classes: int = 10) -> nn.Module:
         """Return the benchmark's network of the key of `arch`."""

@@ -12,6 +12,7 @@ TPAMI 2021, arXiv:2009.00437.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -171,6 +172,17 @@ class NatsSss(Space):
     def graphs(self, arch: str) -> dict[str, CellGraph]:
         parse(arch)
         return {"cell": _CELL}
+
+    def features(self, arch: str) -> dict[str, float | str]:
+        """Return the widths: `width.I`, their base-2 logarithms `log2.I`, and `log2.I-J`, of a product.
+
+        The product of neighbours' widths is what the weights between them grow with.
+        """
+        widths = parse(arch)
+        logs = [math.log2(width) for width in widths]
+        found: dict[str, float | str] = {f"width.{i}": float(width) for i, width in enumerate(widths)}
+        found |= {f"log2.{i}": log for i, log in enumerate(logs)}
+        return found | {f"log2.{i}-{i + 1}": logs[i] + logs[i + 1] for i in range(LAYERS - 1)}
 
     def build(self, arch: str, *, in_channels: int = 3, num_classes: int = 10) -> nn.Module:
         widths = tuple(width // self.divisor for width in parse(arch))

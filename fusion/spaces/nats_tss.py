@@ -33,6 +33,8 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 OUTPUT = 3
 # by their numbers in NASLib, which calls them Identity, Zero, ReLUConvBN3x3, ReLUConvBN1x1, AvgPool1x1
 NASLIB_OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
+# the edges of each way from input to output
+PATHS = {"0-3": (3,), "0-1-3": (0, 4), "0-2-3": (1, 5), "0-1-2-3": (0, 2, 5)}
 KIND = {"skip_connect": "skip", "nor_conv_1x1": "conv1x1", "nor_conv_3x3": "conv", "avg_pool_3x3": "pool"}
 
 Cell: TypeAlias = tuple[str, ...]
@@ -243,6 +245,26 @@ class NatsTss(Space):
         cell = parse(arch)
         edges = tuple((*EDGES[i], KIND[cell[i]]) for i in sorted(live_edges(cell)))
         return {"cell": CellGraph(OUTPUT + 1, edges)}
+
+    def features(self, arch: str) -> dict[str, float | str]:
+        """Return the operations: `edge.S-T` (none where dead), `count.OP` of the live ones, `path.S-..-T`.
+
+        Of each of the four paths, the kinds of its operations in alphabetical order, as a choice; "broken"
+        where one is none. `count.paths` is how many are not, `count.conv.PATH` how many convolutions one has.
+        """
+        cell = parse(arch)
+        live = live_edges(cell)
+        ops = [op if edge in live else "none" for edge, op in enumerate(cell)]
+        found: dict[str, float | str] = {f"edge.{s}-{t}": op for (s, t), op in zip(EDGES, ops, strict=True)}
+        found |= {f"count.{op}": ops.count(op) for op in OPERATIONS}
+        whole = 0
+        for path, edges in PATHS.items():
+            on = sorted(KIND.get(ops[edge], "none") for edge in edges)
+            broken = "none" in on
+            whole += not broken
+            found[f"path.{path}"] = "broken" if broken else "+".join(on)
+            found[f"count.conv.{path}"] = 0 if broken else sum(kind.startswith("conv") for kind in on)
+        return found | {"count.paths": whole}
 
     def twins(self, arch: str) -> str:
         """Return a group that joins all cells equal up to weight sharing (4,930 groups).

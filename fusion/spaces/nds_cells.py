@@ -164,6 +164,11 @@ class NdsCells(Space):
     def graphs(self, arch: str) -> dict[str, CellGraph]:
         return genotypes.graphs(self.parse(arch).genotype)
 
+    def features(self, arch: str) -> dict[str, float | str]:
+        """Return `width` and `depth`, and the operations of both cells, see `genotypes.features`."""
+        net = self.parse(arch)
+        return {"width": net.width, "depth": net.depth, **genotypes.features(net.genotype)}
+
     def has_dead_edge(self, arch: str) -> bool:
         return genotypes.has_dead_edge(self.parse(arch).genotype)
 

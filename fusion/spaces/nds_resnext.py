@@ -221,6 +221,19 @@ class NdsResNeXt(Space):
         classifier = (channels + 1) * 1000
         return params + classifier, flops + classifier
 
+    def features(self, arch: str) -> dict[str, float | str]:
+        """Return `depth.I`, `width.I`, `ratio.I` and `groups.I` of each stage, and `depth`, that of all.
+
+        `inner.I` is the width times the bottleneck ratio, `group.I` the channels of one group of it.
+        """
+        found = self.parse(arch)
+        rows = zip(found["ds"], found["ws"], found["bot_muls"], found["num_gs"], strict=True)
+        features: dict[str, float | str] = {"depth": sum(found["ds"])}
+        for i, (depth, width, ratio, groups) in enumerate(rows):
+            features |= {f"depth.{i}": depth, f"width.{i}": width, f"ratio.{i}": ratio, f"groups.{i}": groups}
+            features |= {f"inner.{i}": width * ratio, f"group.{i}": width * ratio / groups}
+        return features
+
     def build(self, arch: str, *, in_channels: int = 3, num_classes: int = 10) -> nn.Module:
         """Return the network: stem of three convolutions 3x3, three stages of blocks, linear head."""
         channels = max(1, 64 // self.shrink)

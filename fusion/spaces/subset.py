@@ -70,6 +70,9 @@ class Subset(Space):
     def graphs(self, arch: str) -> dict[str, CellGraph]:
         return self.space.graphs(arch)
 
+    def features(self, arch: str) -> dict[str, float | str]:
+        return self.space.features(arch)
+
     def twins(self, arch: str) -> str:
         return self.space.twins(arch)
 

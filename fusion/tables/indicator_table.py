@@ -17,6 +17,7 @@ from fusion.spaces import Space, restore_space
 from fusion.storage.bundled import find
 from fusion.storage.parts import PartStore
 from fusion.tables.accuracies import Accuracies, read_accuracies
+from fusion.tables.encoding import encode, is_encoded, not_encoded
 
 if TYPE_CHECKING:
     from fusion.tables.labelled import Labelled
@@ -47,7 +48,7 @@ class IndicatorTable:
     --------
     >>> import fusion
     >>> table = fusion.load("data/nats-sss-cifar10/indicators")
-    >>> table.values(["params", "flops"]).shape, table.repeats
+    >>> table.values(["params", "encoding.width.0"]).shape, table.repeats
     ((600, 2), 1)
     """
 
@@ -119,19 +120,39 @@ class IndicatorTable:
         Parameters
         ----------
         names : sequence of str, optional
-            Indicators; all that are seen, when left out.
+            Indicators, and columns of the encoding (`encoding.NAME`), which are not stored but computed by
+            the space; all indicators that are seen, when left out.
 
         Returns
         -------
         DataFrame
-            Index `key`; columns: indicators; NaN where a value is undefined in all repeats.
+            Index `key`; columns: as named; NaN where a value is undefined in all repeats.
 
         Raises
         ------
         FusionError
             When the table lacks an indicator.
         """
-        return self._means if names is None else self._columns(self._means, names)
+        if names is None:
+            return self._means
+        found = self._columns(self._means, not_encoded(names))
+        if encoded := list(filter(is_encoded, names)):
+            found = found.join(encode(self.space, list(found.index), encoded))
+        return found[list(names)]
+
+    def encoding(self) -> pd.DataFrame:
+        """Return what the space says of the architectures that are seen, see `fusion.tables.encoding.encode`.
+
+        Returns
+        -------
+        DataFrame of float
+            Index `key`, as of `values`; columns `encoding.NAME` and `encoding.NAME=CHOICE`, sorted.
+        """
+        return self._encoding
+
+    @cached_property
+    def _encoding(self) -> pd.DataFrame:
+        return encode(self.space, list(self._means.index))
 
     def spread(self) -> pd.DataFrame:
         """Return the standard deviation over the repeats, in the form of `values`."""

@@ -12,26 +12,27 @@ from fusion.errors import FusionError
 from fusion.indicators import INDICATORS
 from fusion.spaces import Space
 from fusion.tables.accuracies import Accuracies
+from fusion.tables.encoding import not_encoded
 from fusion.tables.indicator_table import IndicatorTable
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Indicator values without accuracies, from which a model may learn where values lie.
+    """Values of indicators and encoding without accuracies, from which a model may learn where values lie.
 
     It has neither length nor shape, so that nothing that splits `X` and `y` takes it for another column
     of them and slices it too.
 
     Attributes
     ----------
-    table : DataFrame, shape (n_architectures, n_indicators)
+    table : DataFrame, shape (n_architectures, n_columns)
     """
 
     table: pd.DataFrame
 
-    def of(self, indicators: Sequence[str]) -> Pool:
-        """Return the same architectures with only these indicators."""
-        return Pool(self.table[list(indicators)])
+    def of(self, columns: Sequence[str]) -> Pool:
+        """Return the same architectures with only these columns."""
+        return Pool(self.table[list(columns)])
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ class Labelled:
     table : IndicatorTable
     accuracies : Accuracies
         As they were read, of whatever architectures.
-    X : DataFrame, shape (n_architectures, n_indicators)
-        Index: architecture strings, sorted. Raw values, NaN where undefined.
+    X : DataFrame, shape (n_architectures, n_columns)
+        Index: architecture strings, sorted. Raw values of the indicators, then of the encoding
+        (`IndicatorTable.encoding`); NaN where undefined.
     y : Series, shape (n_architectures,)
         Accuracies in the order of `X`; higher is better.
     target : str
@@ -59,8 +61,8 @@ class Labelled:
     --------
     >>> import fusion
     >>> data = fusion.load(digits).labelled("data/digits-tss/accuracies.parquet")
-    >>> data.X.shape, data.y.shape
-    ((24, 97), (24,))
+    >>> len(data.indicators), len(data.X.columns) > 97, data.y.shape
+    (97, True, (24,))
     """
 
     table: IndicatorTable
@@ -96,7 +98,7 @@ class Labelled:
         FusionError
             When no architecture has both.
         """
-        space, values = table.space, table.values()
+        space, values = table.space, _columns(table)
         asked = accuracies.by_arch if archs is None else accuracies.of(space, archs)
         keys = [space.canonical(arch) for arch in asked.index]
         there = [key in values.index for key in keys]
@@ -137,17 +139,22 @@ class Labelled:
         return int(self.keys.nunique())
 
     @property
+    def indicators(self) -> list[str]:
+        """The names of the columns of `X` that are indicators."""
+        return not_encoded(map(str, self.X.columns))
+
+    @property
     def directions(self) -> dict[str, bool]:
         """Indicator -> whether its source expects better architectures to have higher values."""
         return {
-            str(name): INDICATORS[str(name)].higher_is_better if name in INDICATORS else True
-            for name in self.X.columns
+            name: INDICATORS[name].higher_is_better if name in INDICATORS else True
+            for name in self.indicators
         }
 
     @cached_property
     def pool(self) -> Pool:
         """The values of all architectures in the table, measured or not; one row per network."""
-        return Pool(self.table.values().sort_index())
+        return Pool(_columns(self.table).sort_index())
 
     @property
     def cost(self) -> pd.Series[float]:
@@ -159,3 +166,8 @@ class Labelled:
         """The accuracy of each network in the table: the mean over strings that build it; index `key`."""
         by_key = self.accuracies.by_key(self.space)
         return by_key[by_key.index.isin(self.table.values().index)]
+
+
+def _columns(table: IndicatorTable) -> pd.DataFrame:
+    """Return all that models within a space read, by key."""
+    return table.values().join(table.encoding())

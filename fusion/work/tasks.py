@@ -20,13 +20,14 @@ from fusion.storage.parts import PartStore
 from fusion.work.devices import single_thread
 
 Task = TypeVar("Task")
+Result = TypeVar("Result")
 Row = dict[str, Any]
 
 # Rows are on disk at most this long after they were computed: what a kill can cost.
 FLUSH_SECONDS = 2.0
 
 
-def _in_one_thread(function: Callable[[Task], list[Row]], task: Task) -> list[Row]:
+def _in_one_thread(function: Callable[[Task], Result], task: Task) -> Result:
     with single_thread():
         return function(task)
 
@@ -46,20 +47,37 @@ def _look_in(path: list[str], files: dict[str, str]) -> _SearchPath:
     return _SearchPath()
 
 
-def _in_worker(_: _SearchPath, function: Callable[[Task], list[Row]], task: Task) -> list[Row]:
+def _in_worker(_: _SearchPath, function: Callable[[Task], Result], task: Task) -> Result:
     return _in_one_thread(function, task)
 
 
 def _in_workers(
-    function: Callable[[Task], list[Row]], tasks: Sequence[Task], workers: int
-) -> Iterator[list[Row]]:
+    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, *, ordered: bool = False
+) -> Iterator[Result]:
     # no more than loky hands on at once: what waits in it when it is interrupted ends in a traceback
-    pool = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs")
+    order = "generator" if ordered else "generator_unordered"
+    pool = Parallel(n_jobs=workers, return_as=order, pre_dispatch="2*n_jobs")
     with _interrupted_later():
-        results: Iterator[list[Row]] = pool(
-            delayed(_in_worker)(_SearchPath(), function, task) for task in tasks
-        )
+        results: Iterator[Result] = pool(delayed(_in_worker)(_SearchPath(), function, task) for task in tasks)
     return results
+
+
+def in_order(
+    function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int = 1
+) -> Iterator[Result]:
+    """Return what `function` makes of each task, in the order of the tasks.
+
+    Parameters
+    ----------
+    function : callable
+        Task -> result; with `workers` > 1 all three must be picklable.
+    tasks : sequence
+    workers : int
+        Processes; 1 runs everything in this one.
+    """
+    if workers == 1 or len(tasks) <= 1:
+        return map(function, tasks)
+    return _in_workers(function, tasks, workers, ordered=True)
 
 
 @contextmanager

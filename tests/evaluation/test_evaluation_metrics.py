@@ -12,7 +12,16 @@ from sklearn.metrics import ndcg_score
 
 from fusion.errors import FusionError
 from fusion.evaluation import METRICS, split_half_reliability
-from fusion.evaluation.metrics import krocc, ndcg, plcc, precision_at_k, regret_at_k, rmse, srocc
+from fusion.evaluation.metrics import (
+    krocc,
+    krocc_best_tenth,
+    ndcg,
+    plcc,
+    precision_at_k,
+    regret_at_k,
+    rmse,
+    srocc,
+)
 
 CORRELATIONS = (plcc, srocc, krocc)
 
@@ -52,6 +61,37 @@ def test_correlations_match_references(pair):
 
 
 @settings(max_examples=40, deadline=None)
+@given(vectors(low=80, high=130))
+def test_krocc_of_the_best_tenth_is_that_of_those_measured_best(pair):
+    y, p = pair
+    last = sorted(y, reverse=True)[math.ceil(len(y) / 10) - 1]
+    best = [i for i in range(len(y)) if y[i] >= last]
+    if len(best) < 10 or np.ptp(y[best]) == 0 or np.ptp(p[best]) == 0:
+        assert math.isnan(krocc_best_tenth(y, p))
+    else:
+        assert krocc_best_tenth(y, p) == pytest.approx(brute_krocc(y[best], p[best]), abs=1e-9)
+
+
+@pytest.mark.parametrize(("n", "defined"), [(90, False), (91, True), (100, True)])
+def test_a_best_tenth_of_fewer_than_ten_says_nothing(n, defined):
+    y = np.random.default_rng(0).permutation(n).astype(float)
+    assert math.isnan(krocc_best_tenth(y, y)) is not defined
+
+
+@pytest.mark.parametrize("k", [1, 10, 100])
+def test_registered_top_metrics_look_at_as_many_as_their_name_says(k):
+    rng = np.random.default_rng(k)
+    y, p = rng.normal(size=(2, 300))
+    chosen = np.argsort(-p)[:k]
+    assert METRICS[f"regret_at_{k}"].function(y, p) == pytest.approx(y.max() - y[chosen].max())
+    if k > 1:
+        share = len(set(chosen) & set(np.argsort(-y)[:k])) / k
+        assert METRICS[f"precision_at_{k}"].function(y, p) == pytest.approx(share)
+    assert math.isnan(METRICS[f"regret_at_{k}"].function(y[: 2 * k - 1], p[: 2 * k - 1]))
+    assert METRICS[f"regret_at_{k}"].function(y[: 2 * k], p[: 2 * k]) >= 0
+
+
+@settings(max_examples=40, deadline=None)
 @given(vectors())
 def test_rmse_matches_reference(pair):
     y, p = pair
@@ -79,10 +119,10 @@ def test_ndcg_matches_scikit_learn_on_the_same_gains(pair):
 
 
 @settings(max_examples=40, deadline=None)
-@given(vectors(low=2, high=5), st.integers(1, 5))
+@given(vectors(low=2, high=6), st.integers(1, 4))
 def test_top_k_metrics_are_means_over_all_orders_of_ties(pair, k):
     y, p = pair
-    if k > len(y):
+    if 2 * k > len(y):
         assert math.isnan(precision_at_k(y, p, k))
         assert math.isnan(regret_at_k(y, p, k))
         return
@@ -103,7 +143,7 @@ def test_regret_is_exactly_zero_when_the_best_is_found():
 
 
 def test_perfect_and_reversed_predictions():
-    y = np.linspace(50, 94, 40)
+    y = np.linspace(50, 94, 240)
     good = {name: metric.function(y, y) for name, metric in METRICS.items()}
     bad = {name: metric.function(y, 144 - y) for name, metric in METRICS.items()}
     for name, metric in METRICS.items():
@@ -176,5 +216,5 @@ def test_split_half_reliability_of_scores_without_agreement_or_with_gaps():
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
 def test_accuracies_that_span_one_unit_are_not_constant(metric):
-    measured = np.linspace(0.0, 1.0, 11)
+    measured = np.linspace(0.0, 1.0, 201)
     assert np.isfinite(metric.function(measured, measured[::-1] + 3.0))

@@ -1,6 +1,7 @@
 """What the figures say: their texts, labels and marks, read off the SVG."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ def label(svg):
 
 def curve(*sroccs):
     return tuple(
-        CurvePoint(size, Extent(9, 9), {"srocc": Interval(srocc, srocc - 0.1, srocc + 0.1)})
+        CurvePoint(size, 4, Extent(9, 9), {"srocc": Interval(srocc, srocc - 0.1, srocc + 0.1)})
         for size, srocc in zip((25, 50, 100), sroccs, strict=False)
     )
 
@@ -33,6 +34,12 @@ def test_the_curve_names_its_models_and_the_best_indicator():
     assert {"sum", "meco alone", "25", "50", "100", "training architectures"} <= set(texts(drawn))
     assert label(drawn).endswith("for sum, against the indicator meco alone.")
     assert "stroke-dasharray" in drawn
+
+
+def test_a_curve_from_no_accuracies_starts_at_0_left_of_the_others():
+    points = {"sum": curve(0.5, 0.7), "lightgbm": (replace(curve(0.4)[0], train_size=0), *curve(0.4, 0.6))}
+    drawn = figures.learning_curve(points, None, LOOK)
+    assert [text for text in texts(drawn) if text.isdigit()] == ["0", "25", "50"]
 
 
 def test_without_a_best_indicator_no_line_is_drawn():

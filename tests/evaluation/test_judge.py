@@ -14,6 +14,7 @@ from fusion.evaluation import METRICS, Interval, Plan, judge, split
 from fusion.evaluation.intervals import Outcome, scores_per_replicate
 from fusion.evaluation.results import Extent
 from fusion.seeding import derive_seed
+from fusion.work import Work
 
 HIGHER = {"good": True, "cost": False, "gaps": True, "constant": True}
 
@@ -67,11 +68,12 @@ def data():
 
 
 MODELS = {"ranks": Ranks, "mean": Mean}
+QUIET = Work(workers=1, progress=False)
 PLAN = {"train_size": 40, "train_sizes": (20, 40), "splits": 4, "bootstrap": 30, "seed": 0}
 
 
 def run(data, models=MODELS, higher=HIGHER, **changed):
-    return judge(*data, models, higher, Plan(**{**PLAN, **changed}), progress=False)
+    return judge(*data, models, higher, Plan(**{**PLAN, **changed}), work=QUIET)
 
 
 def content(result):
@@ -94,9 +96,12 @@ def test_model_metrics_are_those_of_its_predictions(data, result):
             METRICS[name].function(part["measured"], part["ranks"])
             for _, part in result.predictions.groupby("split")
         ]
-        assert result.methods["ranks"].scores[name].mean == pytest.approx(np.mean(found))
-        first = result.shown_split.scores["ranks"][name]
-        assert first == pytest.approx(found[0])
+        shown = (result.methods["ranks"].scores[name].mean, result.shown_split.scores["ranks"][name])
+        if np.isnan(found).all():  # needs more architectures
+            assert shown == (None, None)
+            assert name in ("precision_at_100", "regret_at_100", "krocc_best_tenth")
+        else:
+            assert shown == pytest.approx((np.mean(found), found[0]))
 
 
 def test_predictions_are_those_of_models_fitted_on_the_rest(data, result):
@@ -267,10 +272,18 @@ def test_sizes_are_told(result):
 
 
 def test_indicators_alone_without_bootstrap(data):
+    values, accuracy, groups = data
     found = run(data, models={}, train_sizes=(), bootstrap=0)
     assert found.advantage == found.weights == found.ranges == {}
-    assert found.methods["good"].scores["srocc"].low is None
-    assert found.methods["good"].scores["srocc"].mean > 0
+    code = np.unique(groups.astype(str), return_inverse=True)[1]
+    tests = [split(code, 40, derive_seed(0, i))[1] for i in range(4)]
+    per_split = [stats.spearmanr(values["good"].iloc[t], accuracy.iloc[t]).statistic for t in tests]
+    low, high = np.percentile(per_split, [2.5, 97.5])
+    expected = pytest.approx((np.mean(per_split), low, high))
+    assert tuple(vars(found.methods["good"].scores["srocc"]).values()) == expected
+    one = run(data, models={}, train_sizes=(), bootstrap=0, splits=1).methods["good"].scores["srocc"]
+    assert (one.low, one.high) == (None, None)
+    assert one.mean == pytest.approx(per_split[0])
 
 
 def test_infinite_values_count_as_undefined_and_an_indicator_may_be_undefined_everywhere(data):

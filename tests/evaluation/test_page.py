@@ -115,15 +115,20 @@ def test_points_name_their_architecture(html, evaluation):
     assert np.corrcoef(x, y)[0, 1] == pytest.approx(1, abs=1e-6)
 
 
+def named(row, methods):
+    """The method that a row of a table is about; None where it is about something else."""
+    return next((name for name in methods if f"{row[0]} ".startswith(f"{name} ")), None)
+
+
 def test_methods_are_sorted_by_strength_with_the_best_marked(html, evaluation):
     methods = {name: of for name, of in evaluation.methods.items() if name not in evaluation.unusable}
-    rows = [row for row in Page(html).rows if row[0].split()[0] in methods]
+    rows = [[named(row, methods), *row] for row in Page(html).rows if named(row, methods)]
     by_strength = sorted(methods, key=lambda name: (-abs(methods[name].scores["srocc"].mean), name))
     assert "wrong" in by_strength[:4]
-    assert [row[0].split()[0] for row in rows[: len(methods)]] == by_strength
-    for row in rows[: len(methods)]:
-        assert ("fusion model" in row[0]) == (row[0].split()[0] in MODELS)
-        assert ("reversed" in row[0]) == (row[0].split()[0] == "wrong")
+    assert [row[0] for row in rows[: len(methods)]] == by_strength
+    for name, head, *_ in rows[: len(methods)]:
+        assert ("fusion model" in head) == (name in MODELS)
+        assert ("reversed" in head) == (name == "wrong")
     best = max(of.scores["krocc"].mean for of in methods.values())
     assert f'<span class="best">{best:.3f}</span>' in html
 
@@ -141,15 +146,23 @@ def test_indicators_that_say_nothing_stand_in_one_line_only(html, evaluation):
 
 def test_every_number_of_the_tables_is_in_the_metrics(html, evaluation):
     def numbers(value):
-        if isinstance(value, dict):
-            return [found for part in value.values() for found in numbers(part)]
+        if isinstance(value, dict | list):
+            parts = value.values() if isinstance(value, dict) else value
+            return [found for part in parts for found in numbers(part)]
         return [] if isinstance(value, str) or value is None else [float(value)]
 
     content = evaluation.to_json()
     known = np.array(
-        [*numbers(content["methods"]), *numbers(content["advantage"]), *numbers(content["ranges"])]
+        [
+            *numbers(content["methods"]),
+            *numbers(content["advantage"]),
+            *numbers(content["ranges"]),
+            *numbers(content["learning_curve"]),
+            *numbers(content["prediction_intervals"]),
+            *(100 * share for share in numbers(content["prediction_intervals"])),
+        ]
     )
-    cells = " ".join(" ".join(row[1:]) for row in Page(html).rows if row[0].split()[0] in evaluation.methods)
+    cells = " ".join(" ".join(row[1:]) for row in Page(html).rows if named(row, evaluation.methods))
     written = re.findall(r"[+−]?\d+\.\d+", cells)  # noqa: RUF001
     assert len(written) > 100
     for text in written:
@@ -198,7 +211,7 @@ def hostile(evaluation):
             return [renamed(of) for of in value]
         return HOSTILE + value if isinstance(value, str) and value not in kinds else value
 
-    kinds = {"model", "indicator", "transfer", "evaluation"}
+    kinds = {"model", "baseline", "indicator", "transfer", "evaluation"}
     fixed = {
         *evaluation.to_json(),
         *evaluation.to_json()["protocol"],
@@ -206,7 +219,19 @@ def hostile(evaluation):
         *evaluation.protocol.descriptions,
         *("kind", "defined", "scores", "mean", "low", "high", "min", "max", "train_size", "test_size"),
         *("architectures", "rmse", "mae", "srocc", "indicators", "split", "model", "params"),
-        *("higher_is_better", "formula", "best_tenth", "best_fifth", "worst_tenth"),
+        *(
+            "splits",
+            "level",
+            "all",
+            "tenths",
+            "coverage",
+            "width",
+            "higher_is_better",
+            "formula",
+            "best_tenth",
+            "best_fifth",
+            "worst_tenth",
+        ),
     }
     content = evaluation.to_json()
     predictions = evaluation.predictions.rename(columns={name: HOSTILE + name for name in MODELS})

@@ -47,12 +47,35 @@ def test_curve_sizes_too_large_are_left_out_and_said():
     [
         ({}, 11, "11 architectures have indicators and an accuracy; judging needs at least 12"),
         ({"train_size": 1}, 100, "training on 1 architectures; choose at least 2"),
-        ({"train_sizes": (0,)}, 100, "training on 0 architectures; choose at least 2"),
+        ({"train_size": 0}, 100, "training on 0 architectures; choose at least 2"),
+        ({"train_sizes": (0, 1)}, 100, "training on 1 architectures; choose at least 2"),
         ({"splits": 0}, 100, "at least 1 split"),
         ({"bootstrap": -1}, 100, "bootstrap -1"),
+        ({"twins": "torn"}, 100, "twins is 'torn', expected one of together, apart, one"),
     ],
 )
 def test_what_cannot_be_is_one_clear_line(settings, architectures, message):
     with pytest.raises(FusionError, match=message) as error:
         Judging(**settings).fit(architectures)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("architectures", "sizes", "train"),
+    [
+        (9445, (0, 8, 16, 32, 64, 128, 256, 512, 1024), 128),
+        (594, (0, 8, 16, 32, 64, 128, 256, 512), 128),
+        (148, (0, 8, 16, 32, 64, 128), 128),
+        (60, (0, 8, 16, 32), 50),
+    ],
+)
+def test_the_publications_protocol_goes_as_far_as_there_are_architectures(architectures, sizes, train):
+    plan, notes = Judging.literature().fit(architectures)
+    assert plan == Plan(train, sizes, 20, 0, 0)
+    assert bool(notes) == (architectures < 1044)
+
+
+def test_single_settings_go_over_the_publications_protocol():
+    assert Judging.literature(splits=3, twins="apart") == Judging(
+        128, (0, 8, 16, 32, 64, 128, 256, 512, 1024), 3, 0, 0, "apart"
+    )

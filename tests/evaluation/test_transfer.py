@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,10 @@ from fusion.errors import FusionError
 from fusion.evaluation import Judging, Plan, Transfer, evaluate, judge
 from fusion.evaluation.transfer import transfer
 from fusion.evaluation.words import number
+from fusion.work import Work
 from tests.evaluation.made import Page, accuracies_of, labelled, table_of
+
+QUIET = Work(workers=1, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def run(data):
         {"fair": True, "noise": True},
         Plan(20, (20,), 3, 20, 0),
         transfer=scores,
-        progress=False,
+        work=QUIET,
     )
 
 
@@ -150,7 +154,7 @@ def test_a_group_too_small_is_named(tmp_path, groups):
     with pytest.raises(FusionError, match="group nats-tss: "):
         evaluate([groups[0], few], ("weighted_sum",), settings=QUICK, progress=False)
     with pytest.raises(FusionError, match="no table"):
-        transfer([], {}, QUICK)
+        transfer([], {}, QUICK, QUIET)
 
 
 def test_summary_has_every_way_of_learning(several):
@@ -172,18 +176,18 @@ def test_json_and_back(several):
     assert Transfer.from_json(content, predictions) == several
     with pytest.raises(FusionError, match="one table for each group"):
         Transfer.from_json(content, {})
-    with pytest.raises(FusionError, match="evaluation of format 2, expected transfer"):
+    with pytest.raises(FusionError, match="evaluation of format 3, expected transfer"):
         Transfer.from_json(several.groups["nats-sss"].to_json(), predictions)
 
 
 def test_files_and_report(tmp_path, several):
     several.write(tmp_path)
     found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
-    own = ["metrics.json", "predictions.parquet", "report.html"]
+    own = ["metrics.json", "predictions.parquet", "protocol.csv", "report.html"]
     assert found == sorted(
         ["metrics.json", "report.html", *(f"{n}/{f}" for n in several.groups for f in own)]
     )
-    html = (tmp_path / "report.html").read_text()
+    html = unescape((tmp_path / "report.html").read_text())
     for row in several.summary:
         for cell in row.groups.values():
             assert number(cell.srocc) in html

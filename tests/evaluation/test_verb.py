@@ -1,4 +1,5 @@
 import json
+from html import unescape
 
 import numpy as np
 import pandas as pd
@@ -43,7 +44,7 @@ def test_all_rows_are_used_and_the_report_says_so(tmp_path, n, train, warned):
     assert len(found.predictions) == 3 * (n - train)
     assert any("intervals mean little" in text for text in found.warnings) is warned
     found.report(tmp_path / "r.html")
-    page = (tmp_path / "r.html").read_text()
+    page = unescape((tmp_path / "r.html").read_text())
     assert f"{n} read; {n} architectures judged" in page
     for text in (*found.notes, *found.warnings):
         assert text in page
@@ -145,7 +146,7 @@ def test_protocol_says_what_was_measured(data, result):
     assert (protocol.target, protocol.space, protocol.images) == ("accuracy", "nats-sss", "digits")
     assert (protocol.batch_size, protocol.repeats, protocol.networks) == (8, 1, 60)
     assert protocol.dead_edges is None
-    assert not protocol.higher_is_better.keys() ^ set(data.X.columns)
+    assert not protocol.higher_is_better.keys() ^ set(data.indicators)
 
 
 def test_twins_that_disagree_are_told(tmp_path):
@@ -181,6 +182,7 @@ def test_json_and_back_and_files_and_back(tmp_path, result):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "metrics.json",
         "predictions.parquet",
+        "protocol.csv",
         "report.html",
     ]
     again = Evaluation.read(tmp_path / "out")
@@ -191,8 +193,8 @@ def test_json_and_back_and_files_and_back(tmp_path, result):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 1}, "format 1, expected evaluation of format 2"),
-        ({"kind": "transfer"}, "transfer of format 2, expected evaluation"),
+        ({"format": 2}, "format 2, expected evaluation of format 3"),
+        ({"kind": "transfer"}, "transfer of format 3, expected evaluation"),
         ({"methods": {"a": {"kind": "model"}}}, r"methods\.a\.defined: Field required"),
         ({"best_indicator": 3}, "best_indicator: Input should be a valid string"),
         ({"warnings": None}, "warnings: "),
@@ -211,3 +213,21 @@ def test_a_missing_part_is_named(result, tmp_path):
         Evaluation.from_json(content, result.predictions)
     with pytest.raises(FusionError, match="no such file"):
         Evaluation.read(tmp_path)
+
+
+def test_the_encoding_feeds_models_and_is_no_indicator(data, result):
+    columns = [name for name in data.X.columns if name.startswith("encoding.")]
+    assert len(columns) > 50
+    for names in (
+        result.methods,
+        result.protocol.indicators,
+        result.correlations.indicators,
+        result.unusable,
+    ):
+        assert not set(columns) & set(names)
+    assert sum(of.kind == "indicator" for of in result.methods.values()) == 5
+    assert set(columns) <= set(result.weights["weighted_sum"])
+    assert "2 of 5 indicators say nothing here" in "".join(result.notes)
+    models = {"both": "weighted_sum", "alone": ModelSpec("weighted_sum", "encoding")}
+    scores = {name: of.scores["srocc"].mean for name, of in run(data, models).methods.items()}
+    assert scores["both"] > scores["alone"] + 0.2  # the values are made up, and not from the widths

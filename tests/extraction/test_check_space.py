@@ -173,6 +173,35 @@ def test_no_mistake_hides_another():
             "def graphs(self, arch):\n        return {'a': 1}\n\n    def thin",
             "a int, not",
         ),
+        *(
+            (
+                "features",
+                "def thin",
+                f"def features(self, arch):\n        return {said}\n\n    def thin",
+                wrong,
+            )
+            for said, wrong in (
+                ("{}", "says nothing"),
+                ("{'a': float('nan')}", "`features` gives a the value nan; give a finite number or a text"),
+                ("{'a': None}", "gives a the value None"),
+                ("{'a': 'two\\nlines'}", "give a line of text"),
+                ("{'a=b': 1}", "has the name 'a=b'"),
+                ("{'a': 1 if arch[0] == '2' else 'x'}", "gives a a number here and a text elsewhere"),
+                (
+                    "{'a': next(vars(type(self)).get('n') or setattr(type(self), 'n', itertools.count())"
+                    " or type(self).n)}",
+                    "says something else",
+                ),
+                ("{'a': 1 / 0}", "raised ZeroDivisionError"),
+            )
+        ),
+        (
+            "graphs",
+            "def thin",
+            "def graphs(self, arch):\n        from fusion.spaces.graph import CellGraph\n"
+            "        return {'cell': CellGraph(2, ((0, 1, ''),))}\n\n    def thin",
+            "has the edge (0, 1, '')",
+        ),
         ("training", "nn.Flatten(), ", "nn.Flatten(), nn.Threshold(9, float('nan')), ", "not finite"),
         ("evaluation", "nn.Flatten(), ", "nn.Flatten(), Noise(), ", "other logits for the same images"),
         ("seed", "        one, two = (", "        manual_seed(0)\n        one, two = (", "same weights"),
@@ -238,3 +267,12 @@ def test_the_spaces_of_nats_bench_have_every_property(space, capsys):
     small = {"nats-tss": ["channels=2", "cells=1"], "nats-sss": ["divisor=8"]}[space]
     assert main(["check-space", space, "--space-set", *small, "--sample", "3"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"space {space}: every property holds"
+
+
+def test_operations_of_kinds_that_the_indicators_do_not_know(tmp_path):
+    graphs = (
+        "def thin",
+        "def graphs(self, arch):\n        from fusion.spaces.graph import CellGraph\n"
+        "        return {'cell': CellGraph(3, ((0, 1, 'attention'), (1, 2, 'conv')))}\n\n    def thin",
+    )
+    assert findings_of(graphs) == []

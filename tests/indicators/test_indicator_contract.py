@@ -90,6 +90,12 @@ def test_select_knows_presets_lists_and_unknown_names():
     assert select("fi") == ["cj", "os", "nlr", "cnntk"]
     assert select("full") == list(INDICATORS)
     assert select("params, cj,params") == ["params", "cj"]
+    assert select("encoding,params") == select("params", ["encoding.a"]) == ["params"]
+    assert select("params,encoding", ["encoding.a", "encoding.b"]) == ["params", "encoding.a", "encoding.b"]
+    assert select("structure", ["encoding.a"]) == [*select("structure"), "encoding.a"]
+    assert select("fast", ["encoding.a"]) == select("fast")
+    with pytest.raises(Exception, match="the encoding is read off the architectures"):
+        select("encoding")
     with pytest.raises(Exception, match="did you mean 'naswot'"):
         select("nasswot")
     with pytest.raises(Exception, match="preset"):

@@ -158,7 +158,8 @@ def test_metrics_have_the_promised_form(finished):
     assert protocol["train_size"] == 30
     assert protocol["train_sizes"] == [15, 30]
     kinds = {name: found["kind"] for name, found in metrics["methods"].items()}
-    assert kinds == {
+    assert kinds.pop("parameters") == "baseline"
+    assert {name: kind for name, kind in kinds.items() if kind != "baseline"} == {
         **dict.fromkeys(("params", "cj", "os", "nlr", "cnntk"), "indicator"),
         **dict.fromkeys(("weighted_sum", "lightgbm"), "model"),
     }
@@ -216,11 +217,11 @@ def test_a_search_is_done_again_when_its_table_has_grown(finished, tmp_path):
     assert json.loads((tmp_path / "out" / "search.json").read_text())["networks"] == before + 5
 
 
-def test_a_run_without_intervals(finished, tmp_path, capsys):
+def test_a_run_without_bootstrap_has_intervals_over_the_splits(finished, tmp_path, capsys):
     pipeline, out = finished
     settings = ["images=", f"table={out / 'indicators'}", "evaluation.bootstrap=0", "search="]
     assert main(["run", str(pipeline), "--out", str(tmp_path / "out"), "--set", *settings]) == 0
-    assert re.search(r"lightgbm [\d.]+, weighted_sum", capsys.readouterr().out)
+    assert re.search(r"lightgbm [\d.]+ \[[\d.]+, [\d.]+\], weighted_sum", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_the_commands_of_the_page(folder):
 def test_the_python_of_the_page(folder, capsys):
     names = {}
     blocks = re.findall(r"```python\n(.*?)```", PAGE.text, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         exec(block, names)
     printed = capsys.readouterr().out

@@ -1,11 +1,15 @@
 """The page "How to add a search space", followed to the letter in an empty folder."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
 
 from fusion.evaluation.metrics import split_half_reliability
+from fusion.extraction.check import check_space
+from fusion.spaces import make_space
+from fusion.tables.encoding import encode
 from fusion.tables.indicator_table import KEYS
 from tests.integration.pages import Page
 from tests.tables.reading import read_rows
@@ -29,6 +33,20 @@ def test_the_file_is_short():
 
 def test_the_space_has_every_property(followed):
     assert "space stacks.py:Stacks: every property holds" in followed[1].splitlines()
+
+
+def test_what_it_says_to_models(own_folder):
+    described = next(
+        block for block in re.findall(r"```python\n(.*?)```", PAGE.text, re.DOTALL) if "Described" in block
+    )
+    (own_folder / "stacks.py").write_text(PAGE.files["stacks.py"] + "\n\n" + described)
+    for name in ("Stacks", "Described"):
+        space = make_space(f"stacks.py:{name}")
+        assert [of for of in check_space(space, 4) if of.property == "features"] == []
+    found = encode(space, ["3x8-1x4", "3x16"])
+    assert found["encoding.depth"].tolist() == [2, 1]
+    assert found["encoding.kernel.1=1"].tolist() == [1, 0]
+    assert found["encoding.width.0"].tolist() == [8, 16]
 
 
 def test_all_are_measured_and_differ_by_more_than_noise(followed):

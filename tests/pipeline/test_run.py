@@ -126,8 +126,9 @@ def test_models_are_fitted_on_all_and_the_first_is_the_runs_model(made, tmp_path
     run(tmp_path, models=models)
     saved = fusion.load(tmp_path / "out" / "model")
     assert (saved.networks, saved.features) == (60, ["params", "cj"])
-    assert fusion.load(tmp_path / "out" / "models" / "fi").features == ["params", "flops", "cj", "os"]
     table = IndicatorTable.open(tmp_path / "table")
+    features = fusion.load(tmp_path / "out" / "models" / "fi").features
+    assert features == ["params", "flops", "cj", "os", *table.encoding().columns]
     again = fusion.load(tmp_path / "out" / "models" / "mine").predict(table)
     pd.testing.assert_series_equal(saved.predict(table), again)
 

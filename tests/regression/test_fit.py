@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from fusion.errors import FusionError
-from fusion.regression import MODELS, ModelSpec, WeightedSum, fit, fit_groups, make_model
+from fusion.indicators import select
+from fusion.regression import MODELS, ModelSpec, Predictor, WeightedSum, fit, fit_groups, make_model
 from fusion.regression.groups import SCORE, common_indicators, grouped
 from tests.regression.small import SMALL
 from tests.tables.small import NAMES, SPACE, accuracies_of, distinct, labelled, table_of, values_of
@@ -23,8 +24,9 @@ def test_all_accuracies_are_learned_from_and_the_pool_is_the_whole_table(data, n
     params = SMALL.get(name, {})
     predictor = fit(data, ModelSpec(name, params=params))
     features = predictor.features
-    own = make_model(name, **params).fit(data.X[features], data.y, pool=data.table.values()[features])
-    assert np.array_equal(predictor.predict(data.table), own.predict(data.table.values()[features]))
+    own = make_model(name, **params).fit(data.X[features], data.y, pool=data.table.values(features))
+    assert np.array_equal(predictor.predict(data.table), own.predict(data.table.values(features)))
+    assert (features == list(data.X.columns)) == (MODELS[name].indicators is None)
     assert predictor.fitted.transformer_.n_reference_ == 60
     assert (predictor.architectures, predictor.networks) == (40, 40)
     assert (predictor.target == "accuracy") == (MODELS[name].gives == "accuracy")
@@ -138,3 +140,54 @@ class TestSeveral:
         notes = fit([datas[0], labelled(tmp_path / "p", measured=10)], "weighted_sum").notes
         assert len(notes) == 1
         assert notes[0].endswith("learned from 10 networks only; under 20, predictions are rough")
+
+
+class TestEncoding:
+    def test_what_stands_for_its_columns(self, data):
+        columns = list(data.X.columns)
+        encoding = [name for name in columns if name.startswith("encoding.")]
+        assert ModelSpec("weighted_sum").features(columns) == columns
+        assert ModelSpec("weighted_sum", "encoding").features(columns) == encoding
+        assert ModelSpec("weighted_sum", "flops,encoding").features(columns) == ["flops", *encoding]
+        assert ModelSpec("weighted_sum", "flops").features(columns) == ["flops"]
+        every = [*select("structure"), *encoding]
+        assert ModelSpec("weighted_sum", "structure").features(every) == every
+        assert ModelSpec("fi").features(columns) == ["cj", "os", "nlr", "cnntk"]
+
+    def test_what_can_be_told_before_there_is_any(self):
+        ModelSpec("weighted_sum", "encoding").check(NAMES)
+        ModelSpec("weighted_sum", "encoding,cj").check(NAMES)
+        with pytest.raises(FusionError, match="reads depth, which the table lacks"):
+            ModelSpec("weighted_sum", "encoding,depth").check(NAMES)
+        with pytest.raises(FusionError, match="model 'lightgbm' reads the encoding alone, and there is none"):
+            ModelSpec("lightgbm", " encoding,").features(NAMES)
+
+    def test_several_tables_have_none_in_common(self, data, tmp_path):
+        other = labelled(tmp_path / "o", draw=1)
+        predictor = fit([data, other], "weighted_sum")
+        assert sorted(predictor.features) == sorted(NAMES)
+        with pytest.raises(FusionError, match="several tables share no encoding"):
+            fit([data, other], ModelSpec("weighted_sum", "encoding"))
+
+    @pytest.mark.parametrize("name", ["weighted_sum", "lightgbm"])
+    def test_alone_it_needs_no_images(self, data, name, tmp_path, monkeypatch):
+        predictor = fit(data, ModelSpec(name, "encoding", SMALL.get(name, {})))
+        predictor.save(tmp_path / "m")
+        loaded = Predictor.load(tmp_path / "m")
+        expected = predictor.predict(data.table)
+        assert loaded.predict(data.table).equals(expected)
+        monkeypatch.setattr("fusion.regression.source.extract", None)
+        keys = list(expected.index)
+        assert np.array_equal(loaded.predict(keys), expected)
+        assert f"It reads {len(predictor.features)} numbers of the encoding" in predictor.card()
+        assert loaded.outside(data.table.only(list(data.X.index))).max() == 0
+        unseen = [key for key in SPACE.sample(200, 5) if SPACE.canonical(key) == key and key not in keys]
+        found = loaded.predict(unseen[:5])
+        assert np.isfinite(found).all()
+
+    def test_beside_indicators_the_card_counts_it(self, data):
+        card = fit(data, "weighted_sum").card()
+        names, encoded = ", ".join(data.indicators), len(data.X.columns) - 6
+        assert f"It reads 6 indicators: {names}, and {encoded} numbers of the encoding" in card
+        assert "encoding." not in card.partition("## What carries it")[0]
+        assert "It reads 1 indicators: flops." in fit(data, ModelSpec("weighted_sum", "flops")).card()

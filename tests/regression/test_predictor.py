@@ -50,7 +50,7 @@ class TestTable:
         found = predictor.predict(data.table)
         assert list(found.index) == list(data.table.values().index)
         assert (found.name, found.index.name) == ("accuracy", "key")
-        assert np.array_equal(found, predictor.model.predict(data.table.values()))
+        assert np.array_equal(found, predictor.model.predict(data.table.values(predictor.features)))
 
     def test_part_of_it(self, data, predictor):
         keys = list(data.table.values().index[:3])
@@ -227,7 +227,7 @@ class TestTold:
 
     def test_outside_is_the_share_beyond_the_training_range(self, tmp_path, data, predictor):
         values, _ = values_of(distinct(60))
-        inside = data.X.min() * 0.5 + data.X.max() * 0.5
+        inside = data.X[NAMES].min() * 0.5 + data.X[NAMES].max() * 0.5
         values[:] = inside.to_numpy()
         values.iloc[0, :3] = 1e9
         values.iloc[1, :3] = [-1e9, np.nan, 1e9]

@@ -57,9 +57,8 @@ def wild(seed, rows):
 def original(tmp_path_factory):
     """A LightGBM model on disk."""
     folder = tmp_path_factory.mktemp("original")
-    fit(labelled(folder / "t"), ModelSpec("lightgbm", params={"n_estimators": 5, "n_members": 2})).save(
-        folder / "m"
-    )
+    params = {"n_estimators": 5, "n_members": 2}
+    fit(labelled(folder / "t"), ModelSpec("lightgbm", ",".join(NAMES), params)).save(folder / "m")
     return folder / "m"
 
 
@@ -136,7 +135,7 @@ def test_settings_chosen_as_numpy_numbers_can_be_saved(tmp_path):
 class TestRefusedToSave:
     @pytest.fixture
     def predictor(self, tmp_path):
-        return fit(labelled(tmp_path / "t"), "weighted_sum")
+        return fit(labelled(tmp_path / "t"), ModelSpec("weighted_sum", ",".join(NAMES)))
 
     def about(self, predictor, **changes):
         return document(**{**predictor._document().model_dump(), **changes})
@@ -273,7 +272,7 @@ def test_a_new_model_needs_only_its_methods_and_a_registration(tmp_path, monkeyp
         def _state(self):
             return ModelState({}, {"mean.txt": repr(self.mean_)})
 
-        def _restore(self, state):
+        def _restore(self, state, width):
             self.mean_ = float(state.files["mean.txt"])
 
     monkeypatch.setitem(MODELS._items, "mean", Mean)

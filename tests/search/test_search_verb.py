@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 from fusion.errors import FusionError
+from fusion.regression import ModelSpec, WeightedSum
 from fusion.search import Growing, SearchSettings, proposers, search
 from fusion.tables import IndicatorTable, Labelled
+from fusion.tables.encoding import encode
 from tests.tables.small import SPACE, accuracies_of, distinct, table_of, values_of
 
 SETTINGS = SearchSettings(budget=8, initial=4, rounds=2, candidates=6, repeats=1)
@@ -137,3 +139,22 @@ def test_where_all_networks_have_an_accuracy_the_space_itself_is_searched(tmp_pa
     assert compared.best_of == "optimum of the space"
     # fewer than the budget are measured, for there are no more
     assert {len(method.trajectories[0]) for method in compared.methods.values()} == {len(keys)}
+
+
+def test_models_read_the_encoding_also_of_what_is_asked_for(made, monkeypatch):
+    data, values, _ = made
+    seen = []
+
+    class Watched(WeightedSum):
+        def fit(self, X, y, pool=None):
+            seen.append(X)
+            return super().fit(X, y, pool)
+
+    monkeypatch.setattr(ModelSpec, "estimator", lambda self: Watched())
+    search(data, "weighted_sum", SETTINGS, more=lambda keys: values.loc[list(keys)], progress=False)
+    (table,) = {tuple(X.columns) for X in seen}
+    assert table == tuple(data.X.columns)
+    for X in seen:
+        encoded = encode(SPACE, list(X.index), [name for name in table if name.startswith("encoding.")])
+        assert np.array_equal(X[encoded.columns], encoded)
+    assert any(key not in data.table.values().index for X in seen for key in X.index)

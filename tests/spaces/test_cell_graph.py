@@ -34,7 +34,7 @@ def cell_graphs(draw):
     """Live parts of random graphs, in any order of edges, parallel edges among them."""
     nodes = draw(st.integers(2, 5))
     pairs = st.sampled_from(list(itertools.combinations(range(nodes), 2)))
-    edges = draw(st.lists(st.tuples(pairs, st.sampled_from((*KINDS, WIRE))), max_size=8))
+    edges = draw(st.lists(st.tuples(pairs, st.sampled_from((*KINDS, WIRE, "attention"))), max_size=8))
     edges = [(source, target, kind) for (source, target), kind in edges]
     live = set(itertools.chain(*chains(nodes, edges)))
     return CellGraph(nodes, tuple(edge for edge in edges if edge in live))
@@ -49,7 +49,7 @@ def assert_counts(graph):
     wires = nx.DiGraph((source, target) for source, target, kind in graph.edges if kind == WIRE)
     wires.add_nodes_from(range(graph.nodes))
     at_input, at_output = nx.descendants(wires, 0) | {0}, nx.ancestors(wires, graph.nodes - 1)
-    for kind in KINDS:
+    for kind in (*KINDS, "attention"):
         mine = [edge for edge in graph.edges if edge[2] == kind]
         assert graph.operations(kind) == Operations(
             len(mine),

@@ -97,6 +97,7 @@ def digests(folder, *changes):
         ("\nKERNEL", "\n\ndef unused():\n    return WIDTHS\n\n\nKERNEL"),
         ("    def thin", "    def more(self):\n        return 1\n\n    def thin"),
         ("    def thin", "    def random(self, rng):\n        return 'a'\n\n    def thin"),
+        ("    def thin", "    def features(self, arch):\n        return {'a': KERNEL}\n\n    def thin"),
         ("repeat=2", "repeat=3"),
         ("return []", "return [arch]"),
         ("return 4", "return 5"),

@@ -39,7 +39,7 @@ def test_rows_are_the_architectures_of_the_file_each_with_its_networks_values(ta
     data = table.labelled(accuracies(tmp_path, [(arch, i) for i, arch in enumerate(ARCHS)]))
     assert sorted(data.X.index) == sorted(ARCHS)
     for arch in ARCHS:
-        expected = table.values().loc[SPACE.canonical(arch)]
+        expected = table.values().join(table.encoding()).loc[SPACE.canonical(arch)]
         pd.testing.assert_series_equal(data.X.loc[arch], expected, check_names=False)
         assert data.y[arch] == ARCHS.index(arch)
     assert data.networks == len(KEYS)

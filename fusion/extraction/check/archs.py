@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import pickle
 from itertools import islice
 
+import numpy as np
+
 from fusion.errors import InvalidArchitecture
-from fusion.extraction.check.sample import Sample, Wrong, check_property, once, told
-from fusion.spaces.graph import KINDS, WIRE, CellGraph
+from fusion.extraction.check.sample import Failed, Sample, Wrong, check_property, once, told
+from fusion.spaces.graph import CellGraph
 
 
 @check_property("metadata", once)
@@ -137,5 +140,24 @@ def _graphs(s: Sample, arch: str) -> Wrong:
             yield f"graph {name!r} is a {type(graph).__name__}, not a CellGraph"
             continue
         for source, target, kind in graph.edges:
-            if not 0 <= source < target < graph.nodes or kind not in (*KINDS, WIRE):
+            if not 0 <= source < target < graph.nodes or not (isinstance(kind, str) and kind):
                 yield f"graph {name!r} has the edge {source, target, kind}; see CellGraph"
+
+
+@check_property("features", lambda s: s.some_keys)
+def _features(s: Sample, key: str) -> Wrong:
+    found = s.space.features(key)
+    if not (isinstance(found, dict) and found):
+        raise Failed("`features` says nothing; describe it, or leave `features` out")
+    for name, value in found.items():
+        if not (isinstance(name, str) and name.isprintable() and name and "=" not in name):
+            yield f"`features` has the name {name!r}; give a line of text without ="
+        elif isinstance(value, str):
+            if not value or not value.isprintable():
+                yield f"`features` gives {name} the choice {value!r}; give a line of text"
+        elif not (isinstance(value, int | float | np.number) and math.isfinite(value)):
+            yield f"`features` gives {name} the value {value!r}; give a finite number or a text"
+        if isinstance(value, str) != s.texts.setdefault(name, isinstance(value, str)):
+            yield f"`features` gives {name} a number here and a text elsewhere, or the other way round"
+    if s.space.features(key) != found:
+        yield "`features` says something else when asked again"

@@ -36,13 +36,17 @@ class Note(str):
 
 @dataclass
 class Sample:
-    """A space with the architectures that are examined; `listing` fills in the latter."""
+    """A space with the architectures that are examined.
+
+    `listing` fills in `archs` and `listed`, `features` which names of features stand for texts.
+    """
 
     space: Space
     size: int
     seed: int
     archs: list[str] = field(default_factory=list)
     listed: frozenset[str] | None = None
+    texts: dict[str, bool] = field(default_factory=dict)
 
     def rng(self, *parts: str) -> np.random.Generator:
         """Return a generator of its own for this purpose."""
