@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
@@ -74,6 +76,11 @@ class Auto(FusionModel):
 
     def __init__(self, random_state: int = 0) -> None:
         self.random_state = random_state
+
+    @property
+    def gives(self) -> Literal["accuracy", "score"]:  # type: ignore[override]
+        """What `predict` returns: scores when it was fitted without accuracies."""
+        return "accuracy" if getattr(self, "members_", True) else "score"
 
     def fit(
         self,

@@ -83,7 +83,9 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     gives: ClassVar[Literal["accuracy", "score"]] = "accuracy"
     """What `predict` returns: accuracies in the unit of `y`, or scores that only rank."""
     needs_labels: ClassVar[bool] = True
-    """Whether `fit` learns from accuracies."""
+    """Whether `fit` needs accuracies."""
+    uses_labels: ClassVar[bool] = True
+    """Whether `fit` learns from accuracies when there are some."""
     has_spread: ClassVar[bool] = False
     """Whether it has a predictive standard deviation of its own for each architecture."""
     uses_pool: ClassVar[bool] = True

@@ -55,8 +55,9 @@ class Rows:
 def _squares(a: Array, b: Array) -> Array:
     """Return squared distances, shape (len(a), len(b))."""
     found = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b) - 2 * (a @ b.T)
-    distances: Array = np.maximum(found, 0, out=found)
-    return distances
+    np.maximum(found, 0, out=found)
+    squares: Array = found
+    return squares
 
 
 def _matern(squares: Array, length: float) -> tuple[Array, Array]:
@@ -113,9 +114,7 @@ class RelevanceProcess:
         freedom : float
         """
         rest = goal - _SLOPE * rows.prior
-        some = slice(None)
-        if len(rows) > _SETTLING:
-            some = np.sort(np.random.default_rng(0).permutation(len(rows))[:_SETTLING])
+        some = np.sort(np.random.default_rng(0).permutation(len(rows))[:_SETTLING])
         return cls.given(_settle(rows.take(some), rest[some], freedom), rows, goal)
 
     @classmethod
@@ -128,7 +127,8 @@ class RelevanceProcess:
     @property
     def relevance(self) -> Array:
         """How relevant each feature is, shape (p,); 1 is usual."""
-        return np.exp(self.parameters[len(_MEAN) :])
+        relevance: Array = np.exp(self.parameters[len(_MEAN) :])
+        return relevance
 
     def predict(self, rows: Rows) -> Array:
         """Return the mean of the goal of each, shape (n,)."""

@@ -148,6 +148,6 @@ def _likeliest(along: Array, column: Array, eigenvalues: Array) -> float:
 
     def loss(noise: float) -> float:
         volume = float(np.log(eigenvalues + noise).sum()) + free * np.log(noise)
-        return volume + n * np.log(_signal(along, column, eigenvalues, noise) + 1e-300)
+        return float(volume + n * np.log(_signal(along, column, eigenvalues, noise) + 1e-300))
 
     return float(min(_NOISES, key=loss))

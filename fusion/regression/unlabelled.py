@@ -38,6 +38,7 @@ class Unlabelled(FusionModel):
 
     gives = "score"
     needs_labels = False
+    uses_labels = False
 
     @classmethod
     def reads(cls, columns: Sequence[str]) -> list[str]:
