@@ -26,6 +26,8 @@ class Member(ABC):
     """What it is, in the words of a report."""
     files: ClassVar[tuple[str, ...]] = ()
     """Of its state."""
+    slow: ClassVar[bool] = False
+    """Whether it is left out where little time is to be taken."""
 
     @classmethod
     def usable(cls, architectures: int) -> bool:
@@ -108,6 +110,7 @@ class NarrowProcess(_Process):
 
 class _Trees(Member):
     kind: ClassVar[type[FusionModel]]
+    slow = True
 
     def __init__(self, model: FusionModel) -> None:
         self.model = model
@@ -119,11 +122,11 @@ class _Trees(Member):
     @classmethod
     def learn(cls, view: View, goal: Array, seed: int) -> Member:
         model = cls.kind(random_state=seed)
-        model._learn(view.flat, goal)
+        model._learn(view.for_trees, goal)
         return cls(model)
 
     def predict(self, view: View) -> Array:
-        return self.model._scores(view.flat)
+        return self.model._scores(view.for_trees)
 
     def to_state(self) -> ModelState:
         return self.model._state()
@@ -131,7 +134,7 @@ class _Trees(Member):
     @classmethod
     def from_state(cls, state: ModelState, view: View) -> Member:
         model = cls.kind()
-        model._restore(state, view.flat.shape[1])
+        model._restore(state, view.for_trees.shape[1])
         return cls(model)
 
 

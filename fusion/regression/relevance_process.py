@@ -174,7 +174,7 @@ def _weighted(parameters: Array, features: Array) -> Array:
 def _covariance(parameters: Array, a: Rows, b: Rows) -> Array:
     variances, lengths = np.exp(parameters[:4]), np.exp(parameters[4:6])
     x, z = _weighted(parameters, a.features), _weighted(parameters, b.features)
-    found = variances[0] * np.outer(a.prior, b.prior) + variances[1] * (x @ z.T)
+    found: Array = variances[0] * np.outer(a.prior, b.prior) + variances[1] * (x @ z.T)
     found += variances[2] * _matern(_squares(x, z), lengths[0])[0]
     if columns := a.encoding.shape[1]:
         squares = _squares(a.encoding, b.encoding) / columns

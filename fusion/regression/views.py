@@ -130,9 +130,14 @@ class View:
         return Rows(self.prior, self.ranks, self.encoding)
 
     @property
-    def flat(self) -> Array:
+    def for_trees(self) -> Array:
         """For trees, which need no second scale and make no use of the encoding."""
         return np.hstack([self.prior[:, None], self.ranks, self.others])
+
+    @property
+    def flat(self) -> Array:
+        """All of it side by side, which `Views.split` takes apart."""
+        return np.hstack([self.prior[:, None], self.ranks, self.logs, self.others, self.encoding])
 
     def take(self, rows: Any) -> View:
         """Return some of the architectures."""
@@ -155,8 +160,8 @@ class Views:
     ----------
     indicators, others, flags, encoding : ndarray of int
         Columns: of values; of values; of the marks of missing values; of values.
-    logs : IndicatorTransform
-        Of the indicators' values.
+    logs : IndicatorTransform or None
+        Of the indicators' values; None where there are none.
     smoothing : Smoothing or None
     prior : Prior
     centre, scale : ndarray
@@ -167,7 +172,7 @@ class Views:
     others: Places
     flags: Places
     encoding: Places
-    logs: IndicatorTransform
+    logs: IndicatorTransform | None
     smoothing: Smoothing | None
     prior: Prior
     centre: Array
@@ -215,7 +220,9 @@ class Views:
         flags = np.flatnonzero(
             (marked.min(axis=0, initial=1) < marked.max(axis=0, initial=0)) & ~encoded[transformer.flagged_]
         )
-        logs = IndicatorTransform("signed_log").fit(values[:, indicators]).fill_worse(better[indicators])
+        logs = None
+        if len(indicators):
+            logs = IndicatorTransform("signed_log").fit(values[:, indicators]).fill_worse(better[indicators])
         code = np.where(np.isfinite(values[:, encoding]), values[:, encoding], 0.0)
         views = cls(
             indicators,
@@ -247,13 +254,14 @@ class Views:
             As the transformer gives them.
         """
         code = np.where(np.isfinite(values[:, self.encoding]), values[:, self.encoding], 0.0)
-        code = (code - self.centre) / self.scale
-        ranks = features[:, self.indicators]
-        logs = self.logs.transform(values[:, self.indicators])[:, : len(self.indicators)]
-        logs = np.clip(logs, -_FAR, _FAR)
+        code = np.ascontiguousarray((code - self.centre) / self.scale)
+        ranks, count = features[:, self.indicators], len(self.indicators)
+        logs = ranks
+        if self.logs is not None:
+            logs = np.clip(self.logs.transform(values[:, self.indicators])[:, :count], -_FAR, _FAR)
         if self.smoothing is not None:
             both = self.smoothing.apply(code, np.hstack([ranks, logs]))
-            ranks, logs = both[:, : ranks.shape[1]], both[:, ranks.shape[1] :]
+            ranks, logs = both[:, :count], both[:, count:]
         others = np.hstack([features[:, self.others], features[:, values.shape[1] + self.flags]])
         return View(self.prior.apply(ranks), ranks, logs, others, code)
 
@@ -264,7 +272,7 @@ class Views:
             "others": self.others.tolist(),
             "flags": self.flags.tolist(),
             "encoding": self.encoding.tolist(),
-            "logs": self.logs.to_state(),
+            "logs": None if self.logs is None else self.logs.to_state(),
             "smoothing": None if self.smoothing is None else self.smoothing.to_state(),
             "prior": self.prior.to_state(),
             "centre": self.centre.tolist(),
@@ -289,9 +297,11 @@ class Views:
         indicators, others, encoding = (
             different(state[name], name, columns) for name in ("indicators", "others", "encoding")
         )
-        logs = IndicatorTransform("signed_log").restore(state["logs"])
-        if logs.n_features_in_ != len(indicators):
-            raise ValueError("logs are not of the indicators")
+        logs = None
+        if len(indicators):
+            logs = IndicatorTransform("signed_log").restore(state["logs"])
+            if logs.n_features_in_ != len(indicators):
+                raise ValueError("logs are not of the indicators")
         smoothing = state["smoothing"]
         if smoothing is not None:
             smoothing = Smoothing.from_state(smoothing, len(encoding), 2 * len(indicators))
