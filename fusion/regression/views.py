@@ -263,6 +263,8 @@ class Views:
             both = self.smoothing.apply(code, np.hstack([ranks, logs]))
             ranks, logs = both[:, :count], both[:, count:]
         others = np.hstack([features[:, self.others], features[:, values.shape[1] + self.flags]])
+        # row by row in memory, as it is after loading: BLAS rounds otherwise elsewhere
+        ranks, logs, others = (np.ascontiguousarray(part) for part in (ranks, logs, others))
         return View(self.prior.apply(ranks), ranks, logs, others, code)
 
     def to_state(self) -> dict[str, Any]:
@@ -320,12 +322,18 @@ class Views:
     def view_from_state(self, state: Any) -> View:
         """Return the view that gave `state`; raises KeyError, TypeError or ValueError."""
         prior = vector(state["prior"], "prior")
-        widths = {
-            "ranks": len(self.indicators),
-            "logs": len(self.indicators),
-            "others": len(self.others) + len(self.flags),
-            "encoding": len(self.encoding),
-        }
-        return View(
-            prior, *(matrix(state[name], name, (len(prior), width)) for name, width in widths.items())
-        )
+        shapes = {name: (len(prior), width) for name, width in self._widths.items()}
+        return View(prior, *(matrix(state[name], name, shape) for name, shape in shapes.items()))
+
+    @property
+    def _widths(self) -> dict[str, int]:
+        """How many columns each part of a view but the prior has."""
+        count = len(self.indicators)
+        others = len(self.others) + len(self.flags)
+        return {"ranks": count, "logs": count, "others": others, "encoding": len(self.encoding)}
+
+    def split(self, flat: Array) -> View:
+        """Return the view whose parts stand side by side in `flat`, see `View.flat`."""
+        at = np.cumsum([1, *self._widths.values()])[:-1]
+        prior, *rest = (np.ascontiguousarray(part) for part in np.split(flat, at, axis=1))
+        return View(prior[:, 0], *rest)

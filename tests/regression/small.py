@@ -3,6 +3,7 @@
 from fusion.regression import make_model
 
 SMALL = {
+    "auto": {"effort": "quick"},
     "lightgbm": {"n_estimators": 20, "n_members": 2},
     "extra_trees": {"n_estimators": 10},
     "lambdarank": {"n_estimators": 20, "n_members": 1},

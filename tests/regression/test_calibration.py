@@ -152,11 +152,11 @@ class TestPredictor:
         found = predictor.predict(data.table, interval=0.8)
         assert list(found.columns) == ["predicted", "low", "high"]
         assert found["predicted"].equals(predictor.predict(data.table).rename("predicted"))
-        ends = predictor.model.predict_interval(data.table.values(), 0.8)
+        ends = predictor.model.predict_interval(data.pool.table, 0.8)
         assert np.array_equal(found[["low", "high"]], ends)
         own = WeightedSum().fit(data.X, data.y, pool=data.pool)
         own.calibrate(data.X, data.y, pool=data.pool, groups=data.twins)
-        assert np.array_equal(own.predict_interval(data.table.values(), 0.8), ends)
+        assert np.array_equal(own.predict_interval(data.pool.table, 0.8), ends)
         predictor.save(tmp_path / "m")
         assert Predictor.load(tmp_path / "m").predict(data.table, interval=0.8).equals(found)
 
@@ -197,7 +197,7 @@ class TestPredictor:
         data = labelled(tmp_path / "t")
         predictor = fit(data, "weighted_sum")
         monkeypatch.setattr(
-            type(predictor), "_extract", lambda self, archs, *_: data.table.values().loc[list(archs)]
+            type(predictor), "_extract", lambda self, archs, *_: data.pool.table.loc[list(archs)]
         )
         keys = list(data.table.values().index[:3])
         found = predictor.predict(keys, interval=0.9)

@@ -29,7 +29,7 @@ def test_all_accuracies_are_learned_from_and_the_pool_is_the_whole_table(data, n
     assert (features == list(data.X.columns)) == (MODELS[name].indicators is None)
     assert predictor.fitted.transformer_.n_reference_ == 60
     assert (predictor.architectures, predictor.networks) == (40, 40)
-    assert (predictor.target == "accuracy") == (MODELS[name].gives == "accuracy")
+    assert (predictor.target == "accuracy") == MODELS[name].uses_labels
     assert predictor.spec.params == make_model(name, **params).get_params()
 
 

