@@ -25,6 +25,8 @@ from fusion.tables import Pool
 _EXPECTED = 30.0
 # With as many accuracies, trees are expected to weigh half as much as with many.
 _TREES = 30.0
+# With as many accuracies, new weights of the consensus' terms are expected to count half as with none.
+_FEW = 24.0
 # Accuracies under which nothing is left out.
 _FEWEST = 4
 # Of the largest share, under which a member is not kept.
@@ -40,11 +42,11 @@ class Auto(FusionModel):
     What it sees of a table is a prior score (the consensus of indicators, which needs no accuracies),
     indicators as ranks and as logarithms, features of the cells' graphs and the encoding, all of them on
     the scale of the whole pool, and the indicators without the noise of their initialisation (see `Views`).
-    Its members learn, of each, how the accuracy departs from the prior: two Gaussian processes that learn
-    which features are relevant, on all features and on the indicators alone; boosted trees with linear
-    leaves; extremely randomised trees. Each is judged on accuracies that it was not fitted on, and the
-    mixture has the weights, none negative, with the least squared error there; with few accuracies they
-    stay near those that are expected, which leave more to the processes.
+    Its members learn, of each, how the accuracy departs from the prior: three Gaussian processes that
+    learn which features are relevant, on all features, on the indicators alone and on the prior's terms;
+    boosted trees with linear leaves; extremely randomised trees. Each is judged on accuracies that it was
+    not fitted on, and the mixture has the weights, none negative, with the least squared error there; with
+    few accuracies they stay near those that are expected, which leave more to the processes.
 
     Parameters
     ----------
@@ -256,10 +258,19 @@ class Auto(FusionModel):
 
 def _expected(members: list[str], architectures: int) -> Array:
     """Return the weights that are expected of members, of sum 1."""
-    trees = [name.endswith("trees") for name in members]
-    share = 0.5 * architectures / (architectures + _TREES) if any(trees) else 0.0
-    of_trees, of_others = share / max(1, sum(trees)), (1 - share) / (len(trees) - sum(trees))
-    return np.where(trees, of_trees, of_others)
+    n = architectures
+    few = 0.6 * _FEW / (n + _FEW)
+    trees = 0.5 * n / (n + _TREES)
+    shares = {
+        "few_process": few,
+        "wide_process": (1 - few) / 2,
+        "narrow_process": (1 - few) / 2,
+        "boosted_trees": trees / (1 - trees) / 2,
+        "randomised_trees": trees / (1 - trees) / 2,
+    }
+    found = np.array([shares[name] for name in members])
+    expected: Array = found / found.sum()
+    return expected
 
 
 def _folds(values: Array, accuracies: Array, groups: npt.ArrayLike | None) -> Indices | None:

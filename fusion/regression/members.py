@@ -108,6 +108,17 @@ class NarrowProcess(_Process):
         return view.narrow
 
 
+class FewProcess(_Process):
+    """A Gaussian process on the terms of the prior score: what few accuracies can say of their weights."""
+
+    title = "Gaussian process on the consensus' terms"
+    freedom = 0.5
+
+    @staticmethod
+    def rows(view: View) -> Rows:
+        return view.few
+
+
 class _Trees(Member):
     kind: ClassVar[type[FusionModel]]
     slow = True
@@ -161,6 +172,7 @@ class RandomisedTrees(_Trees):
 MEMBERS: dict[str, type[Member]] = {
     "wide_process": WideProcess,
     "narrow_process": NarrowProcess,
+    "few_process": FewProcess,
     "boosted_trees": BoostedTrees,
     "randomised_trees": RandomisedTrees,
 }

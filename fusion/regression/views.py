@@ -102,6 +102,11 @@ class Prior:
             float(positive(vector([state["scale"]], "scale"), "scale")[0]),
         )
 
+    def terms(self, ranks: Array) -> Array:
+        """Return log(rank / N) of each of its indicators, of mean about 0 and deviation about 1."""
+        # of a uniform rank the logarithm has mean -1 and standard deviation 1
+        return log_ranks(ranks[:, self.columns] * self.signs, self.size) + 1
+
     def apply(self, ranks: Array) -> Array:
         """Return the score of each row, shape (n,)."""
         terms = log_ranks(ranks[:, self.columns] * self.signs, self.size)
@@ -114,6 +119,7 @@ class View:
     """Architectures as `Views` shows them; arrays of as many rows."""
 
     prior: Array
+    terms: Array
     ranks: Array
     logs: Array
     others: Array
@@ -130,6 +136,11 @@ class View:
         return Rows(self.prior, self.ranks, self.encoding)
 
     @property
+    def few(self) -> Rows:
+        """For a process that only weighs the terms of the prior anew."""
+        return Rows(self.prior, self.terms, self.encoding[:, :0])
+
+    @property
     def for_trees(self) -> Array:
         """For trees, which need no second scale and make no use of the encoding."""
         return np.hstack([self.prior[:, None], self.ranks, self.others])
@@ -137,7 +148,7 @@ class View:
     @property
     def flat(self) -> Array:
         """All of it side by side, which `Views.split` takes apart."""
-        return np.hstack([self.prior[:, None], self.ranks, self.logs, self.others, self.encoding])
+        return np.hstack([self.prior[:, None], self.terms, self.ranks, self.logs, self.others, self.encoding])
 
     def take(self, rows: Any) -> View:
         """Return some of the architectures."""
@@ -265,7 +276,7 @@ class Views:
         others = np.hstack([features[:, self.others], features[:, values.shape[1] + self.flags]])
         # row by row in memory, as it is after loading: BLAS rounds otherwise elsewhere
         ranks, logs, others = (np.ascontiguousarray(part) for part in (ranks, logs, others))
-        return View(self.prior.apply(ranks), ranks, logs, others, code)
+        return View(self.prior.apply(ranks), self.prior.terms(ranks), ranks, logs, others, code)
 
     def to_state(self) -> dict[str, Any]:
         """Return what was learned, in JSON values."""
@@ -330,7 +341,13 @@ class Views:
         """How many columns each part of a view but the prior has."""
         count = len(self.indicators)
         others = len(self.others) + len(self.flags)
-        return {"ranks": count, "logs": count, "others": others, "encoding": len(self.encoding)}
+        return {
+            "terms": len(self.prior.columns),
+            "ranks": count,
+            "logs": count,
+            "others": others,
+            "encoding": len(self.encoding),
+        }
 
     def split(self, flat: Array) -> View:
         """Return the view whose parts stand side by side in `flat`, see `View.flat`."""
