@@ -8,29 +8,28 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cholesky, eigh, solve_triangular
 
-from fusion.regression.checked import matrix, vector
+from fusion.regression.checked import matrix, moderate, vector, within
 from fusion.regression.columns import Array
+from fusion.regression.kernels import blocks, matern, squared_distances
 
 # Architectures between which the kernel is interpolated; the time grows with its square.
 _LANDMARKS = 2048
+# Of more architectures than these, so many say what is smooth; memory grows with them.
+_MOST = 16_384
 _LENGTH = 1.5
 _LINEAR = 0.3
 # Noise over signal, of which each column takes the likeliest.
 _NOISES = 10.0 ** np.arange(-4.0, 1.5, 0.5)
 _JITTER = 1e-6
 _NEGLIGIBLE = 1e-10
-_BLOCK = 4096
 
 
 def kernel(a: Array, b: Array) -> Array:
     """Return 0.3 a.b / p + Matern 5/2 of |a - b| / sqrt(p) at length 1.5, shape (len(a), len(b))."""
     columns = a.shape[1]
-    linear = a @ b.T / columns
-    squares = [np.einsum("ij,ij->i", rows, rows) / columns for rows in (a, b)]
-    distance = np.sqrt(np.maximum(squares[0][:, None] + squares[1] - 2 * linear, 0))
-    x = np.sqrt(5) / _LENGTH * distance
-    smooth: Array = _LINEAR * linear + (1 + x + x * x / 3) * np.exp(-x)
-    return smooth
+    found = matern(squared_distances(a, b) / columns, _LENGTH)
+    found += a @ (b.T * (_LINEAR / columns))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +78,10 @@ class Smoothing:
         columns : ndarray, shape (n, c)
             Standardised indicators.
         """
+        if len(encoding) > _MOST:
+            drawn = np.random.default_rng(0).permutation(len(encoding))[:_MOST]
+            chosen = np.lexsort(np.hstack([columns, encoding]).T)[drawn]
+            encoding, columns = encoding[chosen], columns[chosen]
         distinct = np.unique(encoding, axis=0)
         drawn = np.random.default_rng(0).permutation(len(distinct))[:_LANDMARKS]
         landmarks = distinct[np.sort(drawn)]
@@ -109,8 +112,7 @@ class Smoothing:
     def apply(self, encoding: Array, columns: Array) -> Array:
         """Return the smoothed columns of architectures, shape (n, c)."""
         smoothed = np.empty_like(columns)
-        for start in range(0, len(columns), _BLOCK):
-            rows = slice(start, start + _BLOCK)
+        for rows in blocks(len(columns)):
             expected = self.means + kernel(encoding[rows], self.landmarks) @ self.coefficients
             smoothed[rows] = expected + self.shares * (columns[rows] - expected)
         return smoothed
@@ -128,11 +130,16 @@ class Smoothing:
     def from_state(cls, state: Any, encoding: int, columns: int) -> Smoothing:
         """Return what gave `state`, of so many columns; raises KeyError, TypeError or ValueError."""
         rows = len(state["landmarks"])
+        if not 0 < rows <= _LANDMARKS or not encoding:
+            raise ValueError(f"{rows} landmarks of {encoding} numbers")
+        landmarks = matrix(state["landmarks"], "landmarks", (rows, encoding))
+        coefficients = matrix(state["coefficients"], "coefficients", (rows, columns))
+        means, shares = (vector(state[name], name, columns) for name in ("means", "shares"))
         return cls(
-            matrix(state["landmarks"], "landmarks", (rows, encoding)),
-            matrix(state["coefficients"], "coefficients", (rows, columns)),
-            vector(state["means"], "means", columns),
-            vector(state["shares"], "shares", columns),
+            moderate(landmarks, "landmarks"),
+            moderate(coefficients, "coefficients"),
+            moderate(means, "means"),
+            within(shares, 0, 1, "shares"),
         )
 
 
