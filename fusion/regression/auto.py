@@ -177,14 +177,15 @@ class Auto(FusionModel):
         values, accuracies = values[order], accuracies[order]
         view = self.views_.of(values, self.transformer_.transform(values))
         goal, self.levels_ = learn_target(self.target, accuracies)
+        named = _networks(values) if known is None else known
+        networks = len(np.unique(named))
         members = {
             name: member.learn(view, goal, self.random_state)
             for name, member in MEMBERS.items()
-            if member.usable(len(goal)) and not (self.effort == "quick" and member.slow)
+            if member.usable(networks) and not (self.effort == "quick" and member.slow)
         }
         shares = _expected(list(members), len(goal))
-        named = _networks(values) if known is None else known
-        if (networks := len(np.unique(named))) > 1:
+        if networks > 1:
             folds = _folds(values, accuracies, named)
             predicted, spreads = self._held_out(list(members), view, goal, folds)
             if networks >= _FEWEST:
@@ -325,7 +326,8 @@ def _expected(members: list[str], architectures: int) -> Array:
 
 def _networks(values: Array) -> Indices:
     """Return a number for each row, the same for equal ones, which are of one network."""
-    numbers: Indices = np.unique(np.nan_to_num(values), axis=0, return_inverse=True)[1].ravel()
+    known = np.where(np.isfinite(values), values, np.inf)
+    numbers: Indices = np.unique(known, axis=0, return_inverse=True)[1].ravel()
     return numbers
 
 

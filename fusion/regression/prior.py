@@ -16,7 +16,7 @@ from fusion.regression.consensus import INDICATORS as CONSENSUS
 from fusion.regression.consensus import SIZE, agrees, log_ranks
 from fusion.regression.order import Indices
 
-# Standard deviations under which nothing differs but by rounding.
+# No scale that was learned is smaller.
 _FLAT = 1e-9
 
 
@@ -66,8 +66,7 @@ class Prior:
         order = np.column_stack([rankdata(column) for column in turned[:, size].T]).mean(axis=1)
         weights = agrees(turned, order)
         sums = (log_ranks(turned, len(ranks)) * weights).sum(axis=1)
-        scale = float(sums.std())
-        return cls(columns, signs, weights, len(ranks), float(sums.mean()), scale if scale > _FLAT else 1.0)
+        return cls(columns, signs, weights, len(ranks), float(sums.mean()), float(sums.std()) or 1.0)
 
     def to_state(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
