@@ -31,7 +31,7 @@ class Member(ABC):
 
     @classmethod
     def usable(cls, architectures: int) -> bool:
-        """Return whether it can learn from so many different ones but a few, with what is installed."""
+        """Return whether so many different architectures suffice, with what is installed."""
         return True
 
     @classmethod

@@ -219,6 +219,7 @@ class TestHeldOut:
         model = Auto().fit(table[:10], accuracies[:10], pool=table, groups=groups)
         assert np.isfinite(model.predict(table)).all()
         assert sorted(np.bincount(model.held_out_.folds)) == [1, 9]
+        assert set(model.members_) == {"wide_process", "narrow_process"}  # trees have nothing to split
 
     def test_groups_that_were_torn_apart_are_fitted_again(self, pool, monkeypatch):
         table, accuracies = pool
@@ -255,7 +256,7 @@ class TestHeldOut:
     def test_there_is_one_group_for_each(self, pool):
         table, accuracies = pool
         for groups in ([1, 2], np.zeros((5, 2)), range(6)):
-            with pytest.raises(FusionError, match="groups are .*, the architectures 5; give one group each"):
+            with pytest.raises(FusionError, match=r"groups are .*, the architectures 5; give one group each"):
                 quick().fit(table[:5], accuracies[:5], groups=groups)
         model = quick().fit(table[:5], accuracies[:5])
         with pytest.raises(FusionError, match="give one group each"):
