@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +13,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fusion.errors import FusionError
 from fusion.indicators import INDICATORS
 from fusion.regression.base import MODELS, FusionModel, ModelState
-from fusion.regression.calibration import Calibration, folds_of
-from fusion.regression.checked import number
+from fusion.regression.calibration import Calibration, checked_groups, folds_of
+from fusion.regression.checked import moderate, positive, vector
 from fusion.regression.columns import Array
 from fusion.regression.members import MEMBERS, Member
-from fusion.regression.order import Indices, order_of_rows
+from fusion.regression.order import Indices, once_each, order_of_rows
 from fusion.regression.target import learn_target
 from fusion.regression.views import View, Views
 from fusion.tables import Pool
@@ -27,12 +28,43 @@ _EXPECTED = 30.0
 _TREES = 30.0
 # With as many accuracies, new weights of the consensus' terms are expected to count half as with none.
 _FEW = 24.0
-# Accuracies under which nothing is left out.
+# Different architectures under which the weights are those that are expected.
 _FEWEST = 4
+# Architectures whose covariance matrix fits into memory.
+_MOST = 20_000
 # Of the largest share, under which a member is not kept.
 _NEGLIGIBLE = 0.01
 # The member that says how sure it is.
 _SURE = "wide_process"
+
+
+class _Gives:
+    """What `predict` returns: scores when an `Auto` was fitted without accuracies."""
+
+    def __get__(self, model: Auto | None, owner: object = None) -> Literal["accuracy", "score"]:
+        return "accuracy" if getattr(model, "members_", True) else "score"
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What the mixture says of architectures that its members were not fitted on.
+
+    Attributes
+    ----------
+    folds : ndarray of int, shape (n_architectures,)
+        Which were held out together; in the order of `order_of_rows`, as the rest.
+    errors, spreads : ndarray, shape (n_architectures,)
+        Goal less prediction, and how sure it was, in the unit of the goal.
+    """
+
+    folds: Indices
+    errors: Array
+    spreads: Array
+
+    def together(self, groups: npt.NDArray[Any]) -> bool:
+        """Return whether each of these groups was in one fold."""
+        pairs = {*zip(groups.tolist(), self.folds.tolist(), strict=True)}
+        return len(pairs) == len({*groups.tolist()})
 
 
 @MODELS.register
@@ -61,6 +93,11 @@ class Auto(FusionModel):
         Member -> weight, of those that have one; empty without accuracies.
     views_ : Views
     members_ : dict of str to Member
+        Of those weights, and the one that says how sure it is.
+    seen_ : View or None
+        Of the architectures with accuracies, in an order that does not depend on how they were given.
+    held_out_ : HeldOut or None
+        None without accuracies of two different architectures, and in a loaded model.
 
     Notes
     -----
@@ -72,6 +109,7 @@ class Auto(FusionModel):
     name = "auto"
     summary = "chooses and mixes by cross-validation, from no accuracies to a thousand"
     source = "this library; stacking: Breiman, Machine Learning 24, 1996"
+    gives = _Gives()
     needs_labels = False
     has_spread = True
     uses_groups = True
@@ -82,11 +120,6 @@ class Auto(FusionModel):
     def __init__(self, effort: str = "full", random_state: int = 0) -> None:
         self.effort = effort
         self.random_state = random_state
-
-    @property
-    def gives(self) -> Literal["accuracy", "score"]:  # type: ignore[override]
-        """What `predict` returns: scores when it was fitted without accuracies."""
-        return "accuracy" if getattr(self, "members_", True) else "score"
 
     def fit(
         self,
@@ -110,7 +143,7 @@ class Auto(FusionModel):
         Raises
         ------
         FusionError
-            When `effort` is not known.
+            When `effort` is not known, there are more accuracies than fit into memory, or not as many groups.
         ValueError
             When `X`, `y` or `pool` are no numbers, do not match, or `y` is not finite.
         """
@@ -131,29 +164,38 @@ class Auto(FusionModel):
         self.members_: dict[str, Member] = {}
         self.shares_: dict[str, float] = {}
         self.seen_: View | None = None
+        self.held_out_: HeldOut | None = None
         if y is not None:
             self._learn_accuracies(values, accuracies, groups)
         return self
 
     def _learn_accuracies(self, values: Array, accuracies: Array, groups: npt.ArrayLike | None) -> None:
+        if len(accuracies) > _MOST:
+            raise FusionError(
+                f"auto learns from at most {_MOST:,} accuracies, not {len(accuracies):,}; give fewer, or use "
+                "lightgbm"
+            )
         order = order_of_rows(values, accuracies)
+        known = None if groups is None else checked_groups(groups, len(values))[order]
         values, accuracies = values[order], accuracies[order]
         view = self.views_.of(values, self.transformer_.transform(values))
         goal, self.levels_ = learn_target(self.target, accuracies)
+        named = _networks(values) if known is None else known
+        networks = len(np.unique(named))
         members = {
             name: member.learn(view, goal, self.random_state)
             for name, member in MEMBERS.items()
-            if member.usable(len(goal)) and not (self.effort == "quick" and member.slow)
+            if member.usable(networks) and not (self.effort == "quick" and member.slow)
         }
         shares = _expected(list(members), len(goal))
-        self.folds_ = _folds(values, accuracies, None if groups is None else np.asarray(groups)[order])
-        self.errors_, self.spreads_ = np.empty(0), np.empty(0)
-        if self.folds_ is not None:
-            predicted, self.spreads_ = self._held_out(list(members), view, goal, self.folds_)
-            pull = np.sqrt(_EXPECTED)
-            design = np.vstack([predicted, pull * np.eye(len(members))])
-            shares = nnls(design, np.concatenate([goal, pull * shares]))[0]
-            self.errors_ = goal - predicted @ shares
+        if networks > 1:
+            folds = _folds(values, accuracies, named)
+            predicted, spreads = self._held_out(list(members), view, goal, folds)
+            if networks >= _FEWEST:
+                pull = np.sqrt(_EXPECTED)
+                design = np.vstack([predicted, pull * np.eye(len(members))])
+                shares = nnls(design, np.concatenate([goal, pull * shares]))[0]
+            self.held_out_ = HeldOut(folds, goal - predicted @ shares, spreads)
         self.shares_ = {
             name: float(share)
             for name, share in zip(members, shares, strict=True)
@@ -182,9 +224,21 @@ class Auto(FusionModel):
         pool: Pool | npt.ArrayLike | None = None,
         groups: npt.ArrayLike | None = None,
     ) -> Auto:
-        """Learn how far predictions are off, from what the members predicted of left-out architectures.
+        """Learn how far predictions are off, from what was predicted of left-out architectures in `fit`.
 
-        Where `groups` were not left out together, the model is fitted again, with them.
+        Where `groups` were not left out together, or the model was loaded, it is fitted again.
+
+        Parameters
+        ----------
+        X, y, pool, groups
+            As of `fit`, and what the model was fitted on.
+
+        Raises
+        ------
+        FusionError
+            When the model was fitted without accuracies, or all architectures are one group.
+        ValueError
+            As of `fit`.
         """
         check_is_fitted(self)
         if not self.members_:
@@ -192,27 +246,34 @@ class Auto(FusionModel):
                 "auto was fitted without accuracies; give some, for intervals are learned from them"
             )
         values, accuracies = self._check_training(X, y, rows=1)
-        if groups is not None and self.folds_ is not None:
-            named = np.asarray(groups)[order_of_rows(values, accuracies)]
-            pairs = {*zip(named.tolist(), self.folds_.tolist(), strict=True)}
-            if len(pairs) > len({*named.tolist()}):
-                self.fit(X, y, pool, groups)
-        if self.folds_ is None:
-            raise FusionError(
-                f"{len(accuracies)} architectures are too few for intervals; give {_FEWEST} different ones"
-            )
-        self.calibration_ = Calibration.learn(self.errors_, self.spreads_, accuracies)
+        known = None
+        if groups is not None:
+            known = checked_groups(groups, len(values))[order_of_rows(values, accuracies)]
+        held = self.held_out_
+        if held is None or (known is not None and not held.together(known)):
+            held = self.fit(X, y, pool, groups).held_out_
+        if held is None:
+            raise FusionError("all architectures are one group; intervals need at least two")
+        self.calibration_ = Calibration.learn(held.errors, held.spreads, accuracies)
         return self
 
     def _features(self, X: npt.ArrayLike) -> Array:
         check_is_fitted(self)
-        values = self._check_columns(X)
-        return self.views_.of(values, self.transformer_.transform(values)).flat
+        return once_each(
+            lambda values: self.views_.of(values, self.transformer_.transform(values)).flat,
+            self._check_columns(X),
+        )
 
     def _learn(self, features: Array, goal: Array) -> None:
         raise NotImplementedError  # `fit` learns from views
 
     def _scores(self, features: Array) -> Array:
+        return once_each(self._mixed, features)
+
+    def _spreads(self, features: Array) -> Array:
+        return once_each(lambda rows: self.members_[_SURE].spread(self.views_.split(rows)), features)
+
+    def _mixed(self, features: Array) -> Array:
         view = self.views_.split(features)
         if not self.members_:
             return view.prior
@@ -220,9 +281,6 @@ class Auto(FusionModel):
         for name, share in self.shares_.items():
             score += share * self.members_[name].predict(view)
         return score
-
-    def _spreads(self, features: Array) -> Array:
-        return self.members_[_SURE].spread(self.views_.split(features))
 
     def _state(self) -> ModelState:
         states = {name: member.to_state() for name, member in self.members_.items()}
@@ -239,6 +297,8 @@ class Auto(FusionModel):
 
     def _restore(self, state: ModelState, width: int) -> None:
         values = state.values
+        self.held_out_ = None
+        moderate(self.transformer_.fill_, "fill")
         self.views_ = Views.from_state(values["views"], self.n_features_in_, width)
         self.seen_ = None if values["seen"] is None else self.views_.view_from_state(values["seen"])
         shares, members = values["shares"], values["members"]
@@ -248,9 +308,12 @@ class Auto(FusionModel):
             raise ValueError("members are not those of the mixture")
         if bool(members) != (self.seen_ is not None) or bool(members) != (self.levels_ is not None):
             raise ValueError("members and accuracies do not go together")
-        self.shares_ = {name: number(share, "share") for name, share in shares.items()}
+        positive(moderate(vector([*shares.values()], "shares"), "shares"), "shares")
+        self.shares_ = {name: float(share) for name, share in shares.items()}
         self.members_ = {}
         if self.seen_ is not None:
+            if len(self.seen_.prior) > _MOST:
+                raise ValueError(f"{len(self.seen_.prior)} architectures are too many")
             for name in members:
                 own = ModelState(members[name], state.files)
                 self.members_[name] = MEMBERS[name].from_state(own, self.seen_)
@@ -273,15 +336,15 @@ def _expected(members: list[str], architectures: int) -> Array:
     return expected
 
 
-def _folds(values: Array, accuracies: Array, groups: npt.ArrayLike | None) -> Indices | None:
-    """Return the fold of each row: ten, five or three of them by how many rows there are; None for too few.
+def _networks(values: Array) -> Indices:
+    """Return a number for each row, the same for equal ones, which are of one network."""
+    known = np.where(np.isfinite(values), values, np.inf)
+    numbers: Indices = np.unique(known, axis=0, return_inverse=True)[1].ravel()
+    return numbers
 
-    Equal rows are of one network and left out together, as are `groups`.
-    """
-    if groups is None:
-        groups = np.unique(np.nan_to_num(values), axis=0, return_inverse=True)[1].ravel()
-    if len(np.unique(np.asarray(groups))) < _FEWEST:
-        return None
+
+def _folds(values: Array, accuracies: Array, groups: npt.NDArray[Any]) -> Indices:
+    """Return the fold of each row: ten, five or three of them by how many rows there are."""
     count = 10 if len(values) <= 64 else 5 if len(values) <= 256 else 3
     folds: Indices = folds_of(values, accuracies, groups, 1) % count
     return np.unique(folds, return_inverse=True)[1]

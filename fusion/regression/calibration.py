@@ -23,6 +23,14 @@ _LEAVE_ONE_OUT = 20
 _SHARE = 0.1
 
 
+def checked_groups(groups: npt.ArrayLike, architectures: int) -> npt.NDArray[Any]:
+    """Return `groups` as an array; raises FusionError unless there is one for each architecture."""
+    named = np.asarray(groups)
+    if named.shape != (architectures,):
+        raise FusionError(f"groups are {named.shape}, the architectures {architectures}; give one group each")
+    return named
+
+
 def folds_of(values: Array, accuracies: Array, groups: npt.ArrayLike | None, fewest: int) -> Indices:
     """Return the number of the fold of each row: ten of like size, or with up to 20 groups one each.
 
@@ -43,9 +51,7 @@ def folds_of(values: Array, accuracies: Array, groups: npt.ArrayLike | None, few
     FusionError
         When there are too few groups.
     """
-    named = np.arange(len(values)) if groups is None else np.asarray(groups)
-    if named.shape != (len(values),):
-        raise FusionError(f"groups are {named.shape}, the architectures {len(values)}; give one group each")
+    named = np.arange(len(values)) if groups is None else checked_groups(groups, len(values))
     order = order_of_rows(values, accuracies)
     _, first, member = np.unique(named[order], return_index=True, return_inverse=True)
     if len(first) < 2:

@@ -67,6 +67,18 @@ def positive(values: Array, what: str) -> Array:
     return values
 
 
+def within(values: Array, low: float, high: float, what: str) -> Array:
+    """Return `values`; raises ValueError unless all are from `low` to `high`."""
+    if not ((values >= low) & (values <= high)).all():
+        raise ValueError(f"{what} has a number outside {low:g} .. {high:g}")
+    return values
+
+
+def moderate(values: Array, what: str) -> Array:
+    """Return `values`; raises ValueError where one is so large that products of a few would overflow."""
+    return within(values, -1e12, 1e12, what)
+
+
 def different(value: object, what: str, below: int) -> npt.NDArray[np.intp]:
     """Return different places under `below`, in any order; raises ValueError for anything else."""
     if not isinstance(value, list) or any(type(x) is not int for x in value):

@@ -118,9 +118,19 @@ def _centre_and_gain(values: Array) -> tuple[float, float]:
     return float(values.mean()), 1 / spread if spread > 0 else 0.0
 
 
+class _Scaled(Column):
+    """A column whose values are divided by a scale first."""
+
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError("a column's scale is not positive")
+
+
 @COLUMNS.register
 @dataclass(frozen=True, eq=False)
-class SignedLog(Column):
+class SignedLog(_Scaled):
     """sign(x) log(1 + |x| / s), standardised; s is the reference's median |x|, or 1 where that is 0."""
 
     scale: float
@@ -150,7 +160,7 @@ class SignedLog(Column):
 
 @COLUMNS.register
 @dataclass(frozen=True, eq=False)
-class Standard(Column):
+class Standard(_Scaled):
     """(x - mean) / standard deviation of the reference (divisor n)."""
 
     scale: float

@@ -7,7 +7,7 @@ from scipy.special import ndtr
 from scipy.stats import rankdata
 
 from fusion.regression.base import MODELS, ModelState
-from fusion.regression.checked import vector
+from fusion.regression.checked import vector, whole, within
 from fusion.regression.columns import Array
 from fusion.regression.unlabelled import Unlabelled
 
@@ -59,6 +59,8 @@ class Consensus(Unlabelled):
     ----------
     weights_ : ndarray of float, shape (n_known,)
         1 for an indicator that counts, 0 for one that is left out.
+    size_ : int
+        Architectures among which ranks are taken.
 
     Notes
     -----
@@ -101,5 +103,6 @@ class Consensus(Unlabelled):
 
     def _restore(self, state: ModelState, width: int) -> None:
         super()._restore(state, width)
-        self.weights_ = vector(state.values["weights"], "weights", len(self.known_))
-        self.size_ = int(vector([state.values["size"]], "size")[0])
+        weights = vector(state.values["weights"], "weights", len(self.known_))
+        self.weights_ = within(weights, 0, 1, "weights")
+        self.size_ = whole(state.values["size"], "size", 1)

@@ -15,7 +15,7 @@ from fusion.regression.lightgbm_model import LightGBM
 from fusion.regression.relevance_process import RelevanceProcess, Rows
 from fusion.regression.views import View
 
-# Accuracies without which trees have nothing to split.
+# Different architectures without which trees have nothing to split.
 _FEWEST_FOR_TREES = 8
 
 
@@ -31,7 +31,7 @@ class Member(ABC):
 
     @classmethod
     def usable(cls, architectures: int) -> bool:
-        """Return whether it can learn from so many accuracies, with what is installed."""
+        """Return whether so many different architectures suffice, with what is installed."""
         return True
 
     @classmethod

@@ -1,6 +1,8 @@
-"""An order of training rows and columns that is the same however they were given."""
+"""Rows and columns in an order that is the same however they were given; equal rows once."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -25,3 +27,19 @@ def order_of_rows(values: Array, goal: Array) -> Indices:
 def order_of_columns(values: Array) -> Indices:
     """Return the order of columns by their values from the first row on."""
     return np.lexsort(values[::-1])
+
+
+def once_each(of: Callable[[Array], Array], rows: Array) -> Array:
+    """Return what `of` gives of each row, computed once of rows that are equal to the last bit.
+
+    Parameters
+    ----------
+    of : callable
+        From rows, shape (m, p), to an array of as many entries or rows.
+    rows : ndarray, shape (n, p)
+    """
+    places: dict[bytes, int] = {}
+    again = np.fromiter((places.setdefault(row.tobytes(), len(places)) for row in rows), np.intp, len(rows))
+    if len(places) == len(rows):
+        return of(rows)
+    return of(rows[np.unique(again, return_index=True)[1]])[again]

@@ -9,8 +9,9 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
 from scipy.optimize import minimize
 
-from fusion.regression.checked import vector
+from fusion.regression.checked import moderate, vector, within
 from fusion.regression.columns import Array
+from fusion.regression.kernels import blocks, matern, matern_by_square, squared_distances
 
 # Logarithms of the variances of the prior's slope, of the linear, the smooth and the encoding's part; of
 # the lengths of the last two; and of the noise.
@@ -22,8 +23,6 @@ _ITERATIONS = 60
 # Of more architectures than these, so many settle the parameters; all of them the prediction.
 _SETTLING = 400
 _JITTER = 1e-8
-_BLOCK = 4096
-_ROOT5 = np.sqrt(5.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,21 +51,6 @@ class Rows:
         return Rows(self.prior[rows], self.features[rows], self.encoding[rows])
 
 
-def _squares(a: Array, b: Array) -> Array:
-    """Return squared distances, shape (len(a), len(b))."""
-    found = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b) - 2 * (a @ b.T)
-    np.maximum(found, 0, out=found)
-    squares: Array = found
-    return squares
-
-
-def _matern(squares: Array, length: float) -> tuple[Array, Array]:
-    """Return the Matern 5/2 kernel of squared distances, and its derivative by these."""
-    x = _ROOT5 / length * np.sqrt(squares)
-    decay = np.exp(-x)
-    return (1 + x + x * x / 3) * decay, (1 + x) * decay * (-5 / 6 / length**2)
-
-
 @dataclass(frozen=True, eq=False)
 class RelevanceProcess:
     """Gaussian process regression whose kernel weighs each feature by its relevance.
@@ -76,20 +60,21 @@ class RelevanceProcess:
 
         v1 s s' + v2 (w x).(w x') + v3 k(|w (x - x')| / l1) + v4 k(|e - e'| / sqrt(len e) / l2),
 
-    k Matern 5/2, plus noise. The log of each relevance has a normal prior of mean 0 and
-    deviation `freedom`, the other parameters weak log-normal ones; all are where likelihood times prior is
-    greatest. With few
-    accuracies nothing stands out, and it is a process of distances over all features; with more, those that
-    say nothing of the accuracy shrink.
+    k Matern 5/2, plus noise. The log of each relevance has a normal prior of mean 0 and deviation
+    `freedom`, the logs of the other parameters ones of deviation 1; all are where likelihood times prior is
+    greatest. With few accuracies nothing stands out, and it is a process of distances over all features;
+    with more, those that say nothing of the accuracy shrink.
 
     Attributes
     ----------
     parameters : ndarray, shape (7 + p,)
+        Logarithms of v1 to v4, l1, l2, the variance of the noise, and the relevances.
     rows : Rows
         What was learned from.
     solved : ndarray, shape (n,)
+        Inverse of `factor @ factor.T`, times the goals less half the prior scores.
     factor : ndarray, shape (n, n)
-        Cholesky factor of the covariance.
+        Lower Cholesky factor of the covariance with noise.
 
     Notes
     -----
@@ -112,10 +97,11 @@ class RelevanceProcess:
         goal : ndarray, shape (n,)
             Of mean 0 and standard deviation about 1.
         freedom : float
+            Standard deviation of the log of each relevance.
         """
         rest = goal - _SLOPE * rows.prior
         some = np.sort(np.random.default_rng(0).permutation(len(rows))[:_SETTLING])
-        return cls.given(_settle(rows.take(some), rest[some], freedom), rows, goal)
+        return cls.given(_Posterior.of(rows.take(some), rest[some], freedom).most_likely(), rows, goal)
 
     @classmethod
     def given(cls, parameters: Array, rows: Rows, goal: Array) -> RelevanceProcess:
@@ -133,8 +119,7 @@ class RelevanceProcess:
     def predict(self, rows: Rows) -> Array:
         """Return the mean of the goal of each, shape (n,)."""
         means = _SLOPE * rows.prior
-        for start in range(0, len(rows), _BLOCK):
-            part = slice(start, start + _BLOCK)
+        for part in blocks(len(rows)):
             means[part] += _covariance(self.parameters, rows.take(part), self.rows) @ self.solved
         return means
 
@@ -142,8 +127,7 @@ class RelevanceProcess:
         """Return the standard deviation of the goal of each, noise included, shape (n,)."""
         variances = np.empty(len(rows))
         noise = np.exp(self.parameters[6])
-        for start in range(0, len(rows), _BLOCK):
-            part = slice(start, start + _BLOCK)
+        for part in blocks(len(rows)):
             some = rows.take(part)
             half = solve_triangular(self.factor, _covariance(self.parameters, some, self.rows).T, lower=True)
             own = _own_variance(self.parameters, some)
@@ -159,9 +143,8 @@ class RelevanceProcess:
     def from_state(cls, state: Any, rows: Rows) -> RelevanceProcess:
         """Return what gave `state`, learned from `rows`; raises KeyError, TypeError or ValueError."""
         parameters = vector(state["parameters"], "parameters", len(_MEAN) + rows.features.shape[1])
-        if not ((parameters >= _BOUND[0]) & (parameters <= _BOUND[1])).all():
-            raise ValueError("parameters are out of bounds")
-        solved = vector(state["solved"], "solved", len(rows))
+        within(parameters, *_BOUND, "parameters")
+        solved = moderate(vector(state["solved"], "solved", len(rows)), "solved")
         return cls(parameters, rows, solved, _factor(parameters, rows))
 
 
@@ -175,10 +158,10 @@ def _covariance(parameters: Array, a: Rows, b: Rows) -> Array:
     variances, lengths = np.exp(parameters[:4]), np.exp(parameters[4:6])
     x, z = _weighted(parameters, a.features), _weighted(parameters, b.features)
     found: Array = variances[0] * np.outer(a.prior, b.prior) + variances[1] * (x @ z.T)
-    found += variances[2] * _matern(_squares(x, z), lengths[0])[0]
+    found += variances[2] * matern(squared_distances(x, z), lengths[0])
     if columns := a.encoding.shape[1]:
-        squares = _squares(a.encoding, b.encoding) / columns
-        found += variances[3] * _matern(squares, lengths[1])[0]
+        squares = squared_distances(a.encoding, b.encoding) / columns
+        found += variances[3] * matern(squares, lengths[1])
     return found
 
 
@@ -199,53 +182,77 @@ def _factor(parameters: Array, rows: Rows) -> Array:
     return factor
 
 
-def _settle(rows: Rows, rest: Array, freedom: float) -> Array:
-    """Return the parameters at which likelihood times prior is greatest, from one start."""
-    centre = np.concatenate([_MEAN, np.zeros(rows.features.shape[1])])
-    width = np.concatenate([np.ones(len(_MEAN)), np.full(rows.features.shape[1], freedom)])
-    far = _squares(rows.encoding, rows.encoding) / max(1, rows.encoding.shape[1])
-    outer = np.outer(rows.prior, rows.prior)
+@dataclass(frozen=True, eq=False)
+class _Posterior:
+    """How likely parameters are, given goals: what does not change with the parameters is computed once.
 
-    def loss(parameters: Array) -> tuple[float, Array]:
+    Attributes
+    ----------
+    rows : Rows
+    rest : ndarray, shape (n,)
+        Goals less what the prior score says of them.
+    centre, width : ndarray, shape (7 + p,)
+        Of the normal prior of each parameter.
+    far, outer : ndarray, shape (n, n)
+        Squared distances between encodings, over their number of columns; products of prior scores.
+    """
+
+    rows: Rows
+    rest: Array
+    centre: Array
+    width: Array
+    far: Array
+    outer: Array
+
+    @classmethod
+    def of(cls, rows: Rows, rest: Array, freedom: float) -> _Posterior:
+        centre = np.concatenate([_MEAN, np.zeros(rows.features.shape[1])])
+        width = np.concatenate([np.ones(len(_MEAN)), np.full(rows.features.shape[1], freedom)])
+        far = squared_distances(rows.encoding, rows.encoding) / max(1, rows.encoding.shape[1])
+        return cls(rows, rest, centre, width, far, np.outer(rows.prior, rows.prior))
+
+    def loss(self, parameters: Array) -> tuple[float, Array]:
         """Return the negative log of likelihood times prior, but for constants, and its gradient."""
         v1, v2, v3, v4, l1, l2, noise = np.exp(parameters[: len(_MEAN)])
-        x = _weighted(parameters, rows.features)
-        linear, near = x @ x.T, _squares(x, x)
-        smooth, by_near = _matern(near, l1)
-        covariance = v1 * outer + v2 * linear + v3 * smooth
-        if rows.encoding.shape[1]:
-            along, by_far = _matern(far, l2)
+        x = _weighted(parameters, self.rows.features)
+        linear, near = x @ x.T, squared_distances(x, x)
+        smooth = matern(near, l1)
+        covariance = v1 * self.outer + v2 * linear + v3 * smooth
+        if self.rows.encoding.shape[1]:
+            along = matern(self.far, l2)
             covariance += v4 * along
         covariance[np.diag_indices_from(covariance)] += noise + _JITTER
         factor = cholesky(covariance, lower=True, overwrite_a=True)
-        solved = cho_solve((factor, True), rest)
+        solved = cho_solve((factor, True), self.rest)
         # the inverse, of which only the lower half is computed: whole by symmetry
         slope = np.tril(lapack.dpotri(factor, lower=1)[0])
         slope += np.tril(slope, -1).T
         slope -= np.outer(solved, solved)
         slope *= 0.5  # of the loss by each entry of the covariance
         gradient = np.zeros_like(parameters)
-        gradient[:3] = [np.vdot(slope, part) for part in (v1 * outer, v2 * linear, v3 * smooth)]
-        by_near *= v3 * slope
+        gradient[:3] = [np.vdot(slope, part) for part in (v1 * self.outer, v2 * linear, v3 * smooth)]
+        by_near = v3 * slope * matern_by_square(near, l1)
         gradient[4] = -2 * np.vdot(by_near, near)
-        if rows.encoding.shape[1]:
+        if self.rows.encoding.shape[1]:
             gradient[3] = v4 * np.vdot(slope, along)
-            gradient[5] = -2 * v4 * np.vdot(slope * by_far, far)
+            gradient[5] = -2 * v4 * np.vdot(slope * matern_by_square(self.far, l2), self.far)
         gradient[6] = noise * np.trace(slope)
         # sum over pairs of by_near (x_i - x_j)^2, by column, and of the linear part
         pairs = by_near.sum(axis=1) @ (x * x) - np.einsum("ij,ij->j", x, by_near @ x)
         gradient[len(_MEAN) :] = 4 * pairs + 2 * v2 * np.einsum("ij,ij->j", x, slope @ x)
-        off = (parameters - centre) / width
-        value = 0.5 * rest @ solved + np.log(np.diag(factor)).sum() + 0.5 * off @ off
-        return float(value), gradient + off / width
+        off = (parameters - self.centre) / self.width
+        value = 0.5 * self.rest @ solved + np.log(np.diag(factor)).sum() + 0.5 * off @ off
+        return float(value), gradient + off / self.width
 
-    found = minimize(
-        loss,
-        centre,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[_BOUND] * len(centre),
-        options={"maxiter": _ITERATIONS},
-    )
-    settled: Array = found.x
-    return settled
+    def most_likely(self) -> Array:
+        """Return the parameters that the descent from the middle of the prior ends at."""
+        found = minimize(
+            self.loss,
+            self.centre,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[_BOUND] * len(self.centre),
+            options={"maxiter": _ITERATIONS},
+        )
+        settled: Array = found.x
+        return settled

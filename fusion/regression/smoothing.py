@@ -8,29 +8,30 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cholesky, eigh, solve_triangular
 
-from fusion.regression.checked import matrix, vector
+from fusion.regression.checked import matrix, moderate, vector, within
 from fusion.regression.columns import Array
+from fusion.regression.kernels import blocks, matern, squared_distances
 
 # Architectures between which the kernel is interpolated; the time grows with its square.
 _LANDMARKS = 2048
+# Of more architectures than these, so many say what is smooth; memory grows with them.
+_MOST = 16_384
 _LENGTH = 1.5
 _LINEAR = 0.3
 # Noise over signal, of which each column takes the likeliest.
 _NOISES = 10.0 ** np.arange(-4.0, 1.5, 0.5)
+# Of the median error: twice a standard deviation of normal errors.
+_REACH = 2 * 1.4826
 _JITTER = 1e-6
 _NEGLIGIBLE = 1e-10
-_BLOCK = 4096
 
 
 def kernel(a: Array, b: Array) -> Array:
     """Return 0.3 a.b / p + Matern 5/2 of |a - b| / sqrt(p) at length 1.5, shape (len(a), len(b))."""
     columns = a.shape[1]
-    linear = a @ b.T / columns
-    squares = [np.einsum("ij,ij->i", rows, rows) / columns for rows in (a, b)]
-    distance = np.sqrt(np.maximum(squares[0][:, None] + squares[1] - 2 * linear, 0))
-    x = np.sqrt(5) / _LENGTH * distance
-    smooth: Array = _LINEAR * linear + (1 + x + x * x / 3) * np.exp(-x)
-    return smooth
+    found = matern(squared_distances(a, b) / columns, _LENGTH)
+    found += a @ (b.T * (_LINEAR / columns))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +42,12 @@ class Smoothing:
     the architecture; like architectures say what it is. Each column is a Gaussian process over the
     encoding, with the noise that is likeliest, and the smoothed value of an architecture is
 
-        m + share (x - m),
+        x - (1 - share) (x - m),  x - m no further from 0 than `reach`,
 
     m what the process expects of it, x its own value, and `share` the part of the squared error of
     left-out predictions that is not noise: 0 where the encoding tells everything but noise, near 1 where
-    it tells little.
+    it tells little. The reach is twice the usual error, 1.48 median |x - m|: what is further off is not
+    noise, such as the values of a network that is cut off.
 
     Attributes
     ----------
@@ -53,7 +55,7 @@ class Smoothing:
         Encodings between which is interpolated.
     coefficients : ndarray, shape (q, c)
         Of the kernel's values at the landmarks, by column.
-    means, shares : ndarray, shape (c,)
+    means, shares, reaches : ndarray, shape (c,)
 
     Notes
     -----
@@ -67,6 +69,7 @@ class Smoothing:
     coefficients: Array
     means: Array
     shares: Array
+    reaches: Array
 
     @classmethod
     def learn(cls, encoding: Array, columns: Array) -> Smoothing:
@@ -79,6 +82,10 @@ class Smoothing:
         columns : ndarray, shape (n, c)
             Standardised indicators.
         """
+        if len(encoding) > _MOST:
+            drawn = np.random.default_rng(0).permutation(len(encoding))[:_MOST]
+            chosen = np.lexsort(np.hstack([columns, encoding]).T)[drawn]
+            encoding, columns = encoding[chosen], columns[chosen]
         distinct = np.unique(encoding, axis=0)
         drawn = np.random.default_rng(0).permutation(len(distinct))[:_LANDMARKS]
         landmarks = distinct[np.sort(drawn)]
@@ -94,25 +101,27 @@ class Smoothing:
         u = basis @ (v / s)
         means = columns.mean(axis=0)
         coefficients = np.empty((len(landmarks), columns.shape[1]))
-        shares = np.empty(columns.shape[1])
+        shares, reaches = np.empty(columns.shape[1]), np.empty(columns.shape[1])
         for j, column in enumerate((columns - means).T):
             along = u.T @ column
             noise = _likeliest(along, column, eigenvalues)
             shrink = eigenvalues / (eigenvalues + noise)
             coefficients[:, j] = solve_triangular(factor, v @ (shrink / s * along), lower=True, trans="T")
-            left_out = (column - u @ (shrink * along)) / (1 - np.einsum("ij,j->i", u**2, shrink))
+            off = column - u @ (shrink * along)
+            reaches[j] = _REACH * float(np.median(np.abs(off)))
+            left_out = off / (1 - np.einsum("ij,j->i", u**2, shrink))
             error = float(np.mean(left_out**2))
             signal = _signal(along, column, eigenvalues, noise)
             shares[j] = max(0.0, 1 - noise * signal / error) if error > 0 else 0.0
-        return cls(landmarks, coefficients, means, shares)
+        return cls(landmarks, coefficients, means, shares, reaches)
 
     def apply(self, encoding: Array, columns: Array) -> Array:
         """Return the smoothed columns of architectures, shape (n, c)."""
         smoothed = np.empty_like(columns)
-        for start in range(0, len(columns), _BLOCK):
-            rows = slice(start, start + _BLOCK)
+        for rows in blocks(len(columns)):
             expected = self.means + kernel(encoding[rows], self.landmarks) @ self.coefficients
-            smoothed[rows] = expected + self.shares * (columns[rows] - expected)
+            off = np.clip(columns[rows] - expected, -self.reaches, self.reaches)
+            smoothed[rows] = columns[rows] - (1 - self.shares) * off
         return smoothed
 
     def to_state(self) -> dict[str, Any]:
@@ -122,17 +131,26 @@ class Smoothing:
             "coefficients": self.coefficients.tolist(),
             "means": self.means.tolist(),
             "shares": self.shares.tolist(),
+            "reaches": self.reaches.tolist(),
         }
 
     @classmethod
     def from_state(cls, state: Any, encoding: int, columns: int) -> Smoothing:
         """Return what gave `state`, of so many columns; raises KeyError, TypeError or ValueError."""
         rows = len(state["landmarks"])
+        if not 0 < rows <= _LANDMARKS or not encoding:
+            raise ValueError(f"{rows} landmarks of {encoding} numbers")
+        landmarks = matrix(state["landmarks"], "landmarks", (rows, encoding))
+        coefficients = matrix(state["coefficients"], "coefficients", (rows, columns))
+        means, shares, reaches = (
+            vector(state[name], name, columns) for name in ("means", "shares", "reaches")
+        )
         return cls(
-            matrix(state["landmarks"], "landmarks", (rows, encoding)),
-            matrix(state["coefficients"], "coefficients", (rows, columns)),
-            vector(state["means"], "means", columns),
-            vector(state["shares"], "shares", columns),
+            moderate(landmarks, "landmarks"),
+            moderate(coefficients, "coefficients"),
+            moderate(means, "means"),
+            within(shares, 0, 1, "shares"),
+            within(moderate(reaches, "reaches"), 0, np.inf, "reaches"),
         )
 
 

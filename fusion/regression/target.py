@@ -13,6 +13,8 @@ TARGETS = ("gaussian", "accuracy", "gap")
 # Of the distance from the median to the best training accuracy: how far above the best the logarithm of
 # "gap" begins.
 _ROOM = 0.5
+# By which, and not by less, 1 can be divided.
+_LEAST = float(np.finfo(np.float64).tiny)
 
 
 def learn_target(kind: str, accuracies: Array) -> tuple[Array, Array | None]:
@@ -26,7 +28,8 @@ def learn_target(kind: str, accuracies: Array) -> tuple[Array, Array | None]:
         "accuracy": the accuracy itself.
         "gap": -log(best + (best - median) / 2 - accuracy), standardised: how close an accuracy comes to
         the best, on a scale on which each halving of the gap counts alike. It draws the lower tail in as
-        "gaussian" does, and does not stretch differences that a few ranks happen to have.
+        "gaussian" does, and does not stretch differences that a few ranks happen to have. Where the median
+        is the best, the worst takes its place; where all are equal, the goal is 0.
     accuracies : ndarray, shape (n_architectures,)
 
     Returns
@@ -52,16 +55,18 @@ def learn_target(kind: str, accuracies: Array) -> tuple[Array, Array | None]:
 
 
 def _gap(accuracies: Array) -> tuple[Array, Array]:
-    best = accuracies.max()
-    room = best - np.median(accuracies)
-    # half of them or more may be the best
-    room = room if room > 0 else np.ptp(accuracies)
-    if room == 0:
-        return np.zeros_like(accuracies), np.array([[0.0], [best]])
-    goal = -np.log((best - accuracies) / room + _ROOM)
-    centre, spread = goal.mean(), goal.std()
     distinct = np.unique(accuracies)
-    levels = (-np.log((best - distinct) / room + _ROOM) - centre) / spread
+    # in a unit, a power of 2, in which nothing overflows
+    exponent = np.frexp(np.abs(distinct).max())[1]
+    scaled, best = np.ldexp(accuracies, -exponent), np.ldexp(distinct[-1], -exponent)
+    room = best - np.median(scaled)
+    # half of them or more may be the best
+    room = room if room >= _LEAST else best - scaled.min()
+    if room < _LEAST:
+        return np.zeros_like(accuracies), np.array([[0.0], distinct[-1:]])
+    goal = -np.log((best - scaled) / room + _ROOM)
+    centre, spread = goal.mean(), goal.std()
+    levels = (-np.log((best - np.ldexp(distinct, -exponent)) / room + _ROOM) - centre) / spread
     apart = np.concatenate([[True], np.diff(levels) > 0])  # else rounding made them one
     return (goal - centre) / spread, np.array([levels[apart], distinct[apart]])
 

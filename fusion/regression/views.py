@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
-from fusion.indicators import INDICATORS
-from fusion.regression.checked import different, matrix, number, positive, vector, whole
+from fusion.regression.checked import different, matrix, moderate, vector, within
 from fusion.regression.columns import Array
-from fusion.regression.consensus import INDICATORS as CONSENSUS
-from fusion.regression.consensus import SIZE, agrees, log_ranks
+from fusion.regression.order import Indices
+from fusion.regression.prior import Prior
 from fusion.regression.relevance_process import Rows
 from fusion.regression.smoothing import Smoothing
 from fusion.regression.transform import IndicatorTransform
@@ -24,99 +26,33 @@ _ENCODING = "encoding."
 _GRAPH = "graph_"
 # Architectures of a pool from which smoothing is learned.
 _FEWEST = 50
-# Standard deviations beyond which values are drawn in.
+# Standard deviations beyond which values are drawn in: of logarithms, and of the encoding.
 _FAR = 4.0
-
-Places = npt.NDArray[np.intp]
-
-
-@dataclass(frozen=True, eq=False)
-class Prior:
-    """The consensus of indicators (see `fusion.regression.consensus`), standardised over the pool.
-
-    Attributes
-    ----------
-    columns : ndarray of int
-        Of the indicators' ranks.
-    signs, weights : ndarray
-        1 or -1, and the weight, of each.
-    size : int
-        Architectures of the pool.
-    centre, scale : float
-    """
-
-    columns: Places
-    signs: Array
-    weights: Array
-    size: int
-    centre: float
-    scale: float
-
-    @classmethod
-    def learn(cls, names: Sequence[str], ranks: Array) -> Prior:
-        """Return the consensus of those of its indicators that differ; without any, of all columns.
-
-        Parameters
-        ----------
-        names : sequence of str
-            Of the columns.
-        ranks : ndarray, shape (n, p)
-            Gaussian scores of the pool's ranks.
-        """
-        differ = ranks.min(axis=0) < ranks.max(axis=0)
-        places = [j for j, name in enumerate(names) if name in CONSENSUS and differ[j]]
-        columns = np.array(places or np.flatnonzero(differ), dtype=np.intp)
-        known = [names[j] for j in columns]
-        up = [name not in INDICATORS or INDICATORS[name].higher_is_better for name in known]
-        signs = np.where(up, 1.0, -1.0)
-        turned = ranks[:, columns] * signs
-        if not len(columns):
-            return cls(columns, signs, np.empty(0), len(ranks), 0.0, 1.0)
-        size = [j for j, name in enumerate(known) if name in SIZE] or [*range(len(known))]
-        order = np.column_stack([rankdata(column) for column in turned[:, size].T]).mean(axis=1)
-        weights = agrees(turned, order)
-        sums = (log_ranks(turned, len(ranks)) * weights).sum(axis=1)
-        return cls(columns, signs, weights, len(ranks), float(sums.mean()), float(sums.std()) or 1.0)
-
-    def to_state(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return {
-            "columns": self.columns.tolist(),
-            "signs": self.signs.tolist(),
-            "weights": self.weights.tolist(),
-            "size": self.size,
-            "centre": self.centre,
-            "scale": self.scale,
-        }
-
-    @classmethod
-    def from_state(cls, state: Any, columns: int) -> Prior:
-        """Return what gave `state`, of so many ranks; raises KeyError, TypeError or ValueError."""
-        places = different(state["columns"], "columns", columns)
-        return cls(
-            places,
-            vector(state["signs"], "signs", len(places)),
-            vector(state["weights"], "weights", len(places)),
-            whole(state["size"], "size", 1),
-            number(state["centre"], "centre"),
-            float(positive(vector([state["scale"]], "scale"), "scale")[0]),
-        )
-
-    def terms(self, ranks: Array) -> Array:
-        """Return log(rank / N) of each of its indicators, of mean about 0 and deviation about 1."""
-        # of a uniform rank the logarithm has mean -1 and standard deviation 1
-        return log_ranks(ranks[:, self.columns] * self.signs, self.size) + 1
-
-    def apply(self, ranks: Array) -> Array:
-        """Return the score of each row, shape (n,)."""
-        terms = log_ranks(ranks[:, self.columns] * self.signs, self.size)
-        score: Array = ((terms * self.weights).sum(axis=1) - self.centre) / self.scale
-        return score
+_FARTHEST = 1e6
+# Keeps standard deviations from 0.
+_THIN = 1e-12
+# Pools whose views are remembered.
+_KEPT = 4
+_recent: OrderedDict[bytes, Views] = OrderedDict()
+_lock = Lock()
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Architectures as `Views` shows them; arrays of as many rows."""
+    """Architectures as `Views` shows them.
+
+    Attributes
+    ----------
+    prior : ndarray, shape (n,)
+    terms : ndarray, shape (n, n_terms)
+        What the prior is the sum of.
+    ranks, logs : ndarray, shape (n, n_indicators)
+        Of indicators.
+    others : ndarray, shape (n, n_others)
+        Features of graphs, and marks of missing values.
+    encoding : ndarray, shape (n, n_encoding)
+        Standardised.
+    """
 
     prior: Array
     terms: Array
@@ -179,10 +115,10 @@ class Views:
         Of the encoding's columns.
     """
 
-    indicators: Places
-    others: Places
-    flags: Places
-    encoding: Places
+    indicators: Indices
+    others: Indices
+    flags: Indices
+    encoding: Indices
     logs: IndicatorTransform | None
     smoothing: Smoothing | None
     prior: Prior
@@ -198,14 +134,18 @@ class Views:
         better: Array,
         is_pool: bool,
     ) -> Views:
-        """Return the views that a pool teaches.
+        """Return the views that architectures teach.
+
+        Those of the last few pools are kept: repeated fits, of splits or of ever more accuracies, have one
+        pool, and smoothing takes longer than the rest of a fit. What is kept is known by a digest of names
+        and values, shared, and its arrays cannot be written to.
 
         Parameters
         ----------
         names : sequence of str
             Of the columns of `values`.
         values : ndarray, shape (n, p)
-            Raw, of the pool, NaN where missing.
+            Raw, of the pool, not finite where missing.
         transformer : IndicatorTransform
             Fitted on them, missing ones standing at the worse end.
         better : ndarray, shape (p,)
@@ -213,29 +153,56 @@ class Views:
         is_pool : bool
             Whether they are a pool and not only what is trained on; only a pool is smoothed.
         """
-        # once each: what two strings of one network share is not noise
-        values = np.unique(np.where(np.isfinite(values), values, np.nan), axis=0)
-        features = transformer.transform(values)
+        if not is_pool:
+            return cls._learn(names, *_once(values, transformer), transformer, better)
+        said = json.dumps([list(names), values.shape, better.tolist()]).encode()
+        digest = hashlib.sha256(said + values.tobytes()).digest()
+        with _lock:
+            if digest in _recent:
+                _recent.move_to_end(digest)
+                return _recent[digest]
+        rows = _once(values, transformer)
+        views = cls._learn(names, *rows, transformer, better)._smoothed(names, *rows)
+        for part in (views, views.prior, views.smoothing):
+            for array in vars(part).values() if part is not None else ():
+                if isinstance(array, np.ndarray):
+                    array.setflags(write=False)
+        with _lock:
+            _recent[digest] = views
+            while len(_recent) > _KEPT:
+                _recent.popitem(last=False)
+        return views
+
+    @classmethod
+    def _learn(
+        cls,
+        names: Sequence[str],
+        values: Array,
+        features: Array,
+        transformer: IndicatorTransform,
+        better: Array,
+    ) -> Views:
+        """Return the views without smoothing, of values and features that `_once` gave."""
         ranks = features[:, : len(names)]
         differ = ranks.min(axis=0) < ranks.max(axis=0)
         encoded = np.array([name.startswith(_ENCODING) for name in names], dtype=bool)
         graph = np.array([name.startswith(_GRAPH) for name in names], dtype=bool)
         order = np.argsort(np.array(names), kind="stable")
 
-        def places(mask: npt.NDArray[np.bool_]) -> Places:
+        def places(mask: npt.NDArray[np.bool_]) -> Indices:
             return order[mask[order]]
 
         indicators = places(differ & ~encoded & ~graph)
         encoding = places(differ & encoded)
         marked = features[:, len(names) :]
-        flags = np.flatnonzero(
-            (marked.min(axis=0, initial=1) < marked.max(axis=0, initial=0)) & ~encoded[transformer.flagged_]
-        )
+        told = np.zeros(len(names), dtype=bool)
+        told[transformer.flagged_] = marked.min(axis=0, initial=1) < marked.max(axis=0, initial=0)
+        flags = np.searchsorted(transformer.flagged_, places(told & ~encoded))
         logs = None
         if len(indicators):
             logs = IndicatorTransform("signed_log").fit(values[:, indicators]).fill_worse(better[indicators])
         code = np.where(np.isfinite(values[:, encoding]), values[:, encoding], 0.0)
-        views = cls(
+        return cls(
             indicators,
             places(differ & graph),
             flags,
@@ -244,15 +211,19 @@ class Views:
             None,
             Prior.learn([names[j] for j in indicators], ranks[:, indicators]),
             code.mean(axis=0),
-            code.std(axis=0) + 1e-12,
+            code.std(axis=0) + _THIN,
         )
-        if not (is_pool and len(encoding) and len(indicators) and len(values) >= _FEWEST):
-            return views
-        seen = views.of(values, features)
-        smoothing = Smoothing.learn(seen.encoding, np.hstack([seen.ranks, seen.logs]))
-        smooth = smoothing.apply(seen.encoding, np.hstack([seen.ranks, seen.logs]))
-        prior = Prior.learn([names[j] for j in indicators], smooth[:, : len(indicators)])
-        return dataclasses.replace(views, smoothing=smoothing, prior=prior)
+
+    def _smoothed(self, names: Sequence[str], values: Array, features: Array) -> Views:
+        """Return the views with indicators smoothed over a pool's encoding, where it is large enough."""
+        if not (len(self.encoding) and len(self.indicators) and len(values) >= _FEWEST):
+            return self
+        seen = self.of(values, features)
+        both = np.hstack([seen.ranks, seen.logs])
+        smoothing = Smoothing.learn(seen.encoding, both)
+        ranks = smoothing.apply(seen.encoding, both)[:, : len(self.indicators)]
+        prior = Prior.learn([names[j] for j in self.indicators], ranks)
+        return dataclasses.replace(self, smoothing=smoothing, prior=prior)
 
     def of(self, values: Array, features: Array) -> View:
         """Return what is seen of architectures.
@@ -265,7 +236,7 @@ class Views:
             As the transformer gives them.
         """
         code = np.where(np.isfinite(values[:, self.encoding]), values[:, self.encoding], 0.0)
-        code = np.ascontiguousarray((code - self.centre) / self.scale)
+        code = np.clip(np.ascontiguousarray((code - self.centre) / self.scale), -_FARTHEST, _FARTHEST)
         ranks, count = features[:, self.indicators], len(self.indicators)
         logs = ranks
         if self.logs is not None:
@@ -318,6 +289,7 @@ class Views:
         smoothing = state["smoothing"]
         if smoothing is not None:
             smoothing = Smoothing.from_state(smoothing, len(encoding), 2 * len(indicators))
+        scale = vector(state["scale"], "scale", len(encoding))
         return cls(
             indicators,
             others,
@@ -327,14 +299,14 @@ class Views:
             smoothing,
             Prior.from_state(state["prior"], len(indicators)),
             vector(state["centre"], "centre", len(encoding)),
-            positive(vector(state["scale"], "scale", len(encoding)), "scale"),
+            within(scale, _THIN, np.inf, "scale"),
         )
 
     def view_from_state(self, state: Any) -> View:
         """Return the view that gave `state`; raises KeyError, TypeError or ValueError."""
         prior = vector(state["prior"], "prior")
-        shapes = {name: (len(prior), width) for name, width in self._widths.items()}
-        return View(prior, *(matrix(state[name], name, shape) for name, shape in shapes.items()))
+        rest = [matrix(state[name], name, (len(prior), width)) for name, width in self._widths.items()]
+        return View(*(moderate(part, "what was seen") for part in (prior, *rest)))
 
     @property
     def _widths(self) -> dict[str, int]:
@@ -354,3 +326,14 @@ class Views:
         at = np.cumsum([1, *self._widths.values()])[:-1]
         prior, *rest = (np.ascontiguousarray(part) for part in np.split(flat, at, axis=1))
         return View(prior[:, 0], *rest)
+
+
+def _once(values: Array, transformer: IndicatorTransform) -> tuple[Array, Array]:
+    """Return different rows, sorted, NaN where missing, and their features.
+
+    What two strings of one network share is not noise.
+    """
+    # NaN only afterwards: none equals another
+    values = np.unique(np.where(np.isfinite(values), values, np.inf), axis=0)
+    values[np.isinf(values)] = np.nan
+    return values, transformer.transform(values)

@@ -27,6 +27,9 @@ KINDS = {
     "lambdarank": ModelSpec("lambdarank", params={"n_estimators": 4, "n_members": 1}),
     "pairwise": ModelSpec("pairwise"),
     "log_rank_sum": ModelSpec("log_rank_sum", "cj,os,nlr,cnntk,params,flops"),
+    "consensus": ModelSpec("consensus", "cj,os,nlr,cnntk,params,flops"),
+    "auto": ModelSpec("auto", params={"effort": "quick"}),
+    "auto with trees": ModelSpec("auto"),
 }
 EVIL = "from pathlib import Path\nPath(__file__).with_name('imported').write_text('')\nclass S: pass\n"
 
@@ -224,7 +227,7 @@ STATES = {
     "a column too few": lambda s: s["transformer"]["columns"].pop(),
     "a column of another kind": lambda s: s["transformer"]["columns"].__setitem__(0, {"mean": 1.0}),
     "a fill too few": lambda s: s["transformer"]["fill"].pop(),
-    "a flag of no column": lambda s: s["transformer"].update(flagged=[6]),
+    "a flag of no column": lambda s: s["transformer"].update(flagged=[999]),
     "a flag below": lambda s: s["transformer"].update(flagged=[-1]),
     "a flag twice": lambda s: s["transformer"].update(flagged=[1, 1]),
     "no reference": lambda s: s["transformer"].update(n_reference=0),

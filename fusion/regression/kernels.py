@@ -1,0 +1,51 @@
+"""Kernels of Gaussian processes between the rows of two arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fusion.regression.columns import Array
+
+_ROOT5 = np.sqrt(5.0)
+# Rows whose kernel with some thousand others is in memory at once: few enough for the cache.
+_BLOCK = 256
+
+
+def blocks(rows: int) -> Iterator[slice]:
+    """Yield slices that cover so many rows, each of as many as are best worked on at once."""
+    for start in range(0, rows, _BLOCK):
+        yield slice(start, start + _BLOCK)
+
+
+def squared_distances(a: Array, b: Array) -> Array:
+    """Return |a_i - b_j|^2, shape (len(a), len(b))."""
+    squares: Array = a @ b.T
+    squares *= -2
+    squares += np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)
+    return np.maximum(squares, 0, out=squares)
+
+
+def matern(squares: Array, length: float) -> Array:
+    """Return the Matern 5/2 kernel (1 + x + x^2 / 3) exp(-x), x = sqrt(5 squares) / length.
+
+    Source: C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", MIT Press, 2006,
+    equation 4.17.
+    """
+    x = np.sqrt(squares)
+    x *= _ROOT5 / length
+    found: Array = x * x
+    found /= 3
+    found += x
+    found += 1
+    np.negative(x, out=x)
+    found *= np.exp(x, out=x)
+    return found
+
+
+def matern_by_square(squares: Array, length: float) -> Array:
+    """Return the derivative of `matern` by each of `squares`, -5/6 (1 + x) exp(-x) / length^2."""
+    x = _ROOT5 / length * np.sqrt(squares)
+    slope: Array = (1 + x) * np.exp(-x) * (-5 / 6 / length**2)
+    return slope
