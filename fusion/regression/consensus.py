@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import ndtr
 from scipy.stats import rankdata
@@ -20,25 +22,36 @@ INDICATORS = (
 SIZE = ("params", "flops")
 
 
-def agrees(ranks: Array, size: Array) -> Array:
-    """Return 1 for each column that orders architectures as size does, by Spearman's correlation, else 0.
+def votes(ranks: Array, size: Sequence[int]) -> Array:
+    """Return how much each column counts.
 
     Parameters
     ----------
     ranks : ndarray, shape (n, p)
-        Higher is better.
-    size : ndarray, shape (n,)
-        Mean of the ranks of what measures size.
+        Scores of ranks, higher is better.
+    size : sequence of int
+        The columns that measure size; the mean of their ranks is what others are held against.
 
     Returns
     -------
     ndarray, shape (p,)
-        All 1 where size does not differ or no column agrees.
+        1, or 0 where Spearman's correlation with size is not positive; each column of size that counts
+        counts twice the sum of the negative correlations' sizes more. All 1 where none is positive.
     """
-    order = rankdata(size) - (len(size) + 1) / 2
-    found = np.array([rankdata(column) @ order for column in ranks.T])
-    weights: Array = (found > 0).astype(np.float64)
-    return weights if weights.any() else np.ones(ranks.shape[1])
+    order = np.column_stack([rankdata(ranks[:, j]) for j in size]).mean(axis=1)
+    found = np.array([_spearman(column, order) for column in ranks.T])
+    counts: Array = (found > 0).astype(np.float64)
+    if not counts.any():
+        return np.ones(ranks.shape[1])
+    counts[list(size)] *= 1 + 2 * np.clip(-found, 0, None).sum()
+    return counts
+
+
+def _spearman(a: Array, b: Array) -> float:
+    """Return Spearman's correlation; 0 where one does not differ."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
 def log_ranks(scores: Array, size: int) -> Array:
@@ -53,12 +66,12 @@ class Consensus(Unlabelled):
 
     Larger networks are mostly better, in any space. An indicator that orders the pool against size (the
     mean of the ranks of `params` and `flops`, those that there are; without them of all) is misled by it,
-    as some are where widths vary, and is left out.
+    as some are where widths vary: it is left out, and size counts the more (see `votes`).
 
     Attributes
     ----------
     weights_ : ndarray of float, shape (n_known,)
-        1 for an indicator that counts, 0 for one that is left out.
+        1 for an indicator that counts, 0 for one that is left out, more for size where some are.
     size_ : int
         Architectures among which ranks are taken.
 
@@ -85,8 +98,7 @@ class Consensus(Unlabelled):
         names = list(getattr(self, "feature_names_in_", []))
         known = [names[j] if names else "" for j in self.known_]
         size = [j for j, name in enumerate(known) if name in SIZE] or [*range(len(known))]
-        ranks = np.column_stack([rankdata(features[:, j]) for j in size])
-        self.weights_ = agrees(features, ranks.mean(axis=1))
+        self.weights_ = votes(features, size)
 
     def _scores(self, features: Array) -> Array:
         scores: Array = (log_ranks(features, self.size_) * self.weights_).sum(axis=1)
@@ -104,5 +116,5 @@ class Consensus(Unlabelled):
     def _restore(self, state: ModelState, width: int) -> None:
         super()._restore(state, width)
         weights = vector(state.values["weights"], "weights", len(self.known_))
-        self.weights_ = within(weights, 0, 1, "weights")
+        self.weights_ = within(weights, 0, 1e6, "weights")
         self.size_ = whole(state.values["size"], "size", 1)

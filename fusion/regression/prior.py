@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from fusion.indicators import INDICATORS
 from fusion.regression.checked import different, moderate, vector, whole, within
 from fusion.regression.columns import Array
 from fusion.regression.consensus import INDICATORS as CONSENSUS
-from fusion.regression.consensus import SIZE, agrees, log_ranks
+from fusion.regression.consensus import SIZE, log_ranks, votes
 from fusion.regression.order import Indices
 
 # No scale that was learned is smaller.
@@ -63,8 +62,7 @@ class Prior:
         if not len(columns):
             return cls(columns, signs, np.empty(0), len(ranks), 0.0, 1.0)
         size = [j for j, name in enumerate(known) if name in SIZE] or [*range(len(known))]
-        order = np.column_stack([rankdata(column) for column in turned[:, size].T]).mean(axis=1)
-        weights = agrees(turned, order)
+        weights = votes(turned, size)
         sums = (log_ranks(turned, len(ranks)) * weights).sum(axis=1)
         return cls(columns, signs, weights, len(ranks), float(sums.mean()), float(sums.std()) or 1.0)
 
@@ -92,7 +90,7 @@ class Prior:
         return cls(
             places,
             signs,
-            within(vector(state["weights"], "weights", len(places)), 0, 1, "weights"),
+            within(vector(state["weights"], "weights", len(places)), 0, 1e6, "weights"),
             whole(state["size"], "size", 1),
             float(centre[0]),
             float(scale[0]),

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from fusion.indicators import INDICATORS
 from fusion.regression import Consensus, ModelSpec
 from fusion.regression.consensus import INDICATORS as KNOWN
-from fusion.regression.consensus import SIZE, agrees
+from fusion.regression.consensus import SIZE, votes
 from fusion.tables import Pool
 
 LOWER = next(name for name in INDICATORS if not INDICATORS[name].higher_is_better)
@@ -86,12 +86,14 @@ def test_a_missing_value_is_as_bad_as_the_worst():
     assert np.array_equal(Consensus().fit(empty).predict(empty), Consensus().fit(alone).predict(alone))
 
 
-def test_what_agrees():
+def test_votes():
     size = np.array([1.0, 2.0, 3.0, 4.0])
-    ranks = np.column_stack([size**3, -size, [1, 1, 1, 1], [1, 3, 2, 4]])
-    assert agrees(ranks, size).tolist() == [1, 0, 0, 1]
-    assert agrees(ranks[:, 1:3], size).tolist() == [1, 1]  # none does
-    assert agrees(ranks, np.ones(4)).tolist() == [1, 1, 1, 1]  # size tells nothing
+    ranks = np.column_stack([size**3, -size, [1, 1, 1, 1], [1, 3, 2, 4], [4, 2, 3, 1]])
+    # -1 and -0.8 are against size, which counts twice that more
+    assert votes(ranks, [0]).tolist() == [1 + 2 * 1.8, 0, 0, 1, 0]
+    assert votes(ranks[:, [0, 3]], [0]).tolist() == [1, 1]
+    assert votes(ranks[:, 2:3], [0]).tolist() == [1]  # size tells nothing
+    assert votes(ranks[:, [1, 2]], [1]).tolist() == [1, 1]
 
 
 def test_by_name_it_reads_its_own_indicators():
