@@ -36,14 +36,16 @@ def votes(ranks: Array, size: Sequence[int]) -> Array:
     -------
     ndarray, shape (p,)
         1, or 0 where Spearman's correlation with size is not positive; each column of size that counts
-        counts twice the sum of the negative correlations' sizes more. All 1 where none is positive.
+        counts twice the sum of the negative correlations' sizes more, unless all are. All 1 where none is
+        positive.
     """
     order = np.column_stack([rankdata(ranks[:, j]) for j in size]).mean(axis=1)
     found = np.array([_spearman(column, order) for column in ranks.T])
     counts: Array = (found > 0).astype(np.float64)
     if not counts.any():
         return np.ones(ranks.shape[1])
-    counts[list(size)] *= 1 + 2 * np.clip(-found, 0, None).sum()
+    if len(size) < len(counts):
+        counts[list(size)] *= 1 + 2 * np.clip(-found, 0, None).sum()
     return counts
 
 
