@@ -158,10 +158,10 @@ class Explanation:
         """On what importance was measured, in words."""
         with_accuracies = f"SROCC {self.srocc:.3f} with the accuracies of {self.networks} networks"
         return {
-            "held out": f"{with_accuracies} that the model did not learn from",
-            "training": f"{with_accuracies} that the model learned from, which flatters it",
-            "unknown": f"{with_accuracies}; the model does not say whether it learned from them",
-            "predictions": f"SROCC with the model's own predictions of {self.networks} networks",
+            "held out": f"{with_accuracies} that it did not learn from",
+            "training": f"{with_accuracies} that it learned from, which flatters it",
+            "unknown": f"{with_accuracies}; whether it learned from them is not known",
+            "predictions": f"SROCC with its own predictions of {self.networks} networks",
         }[self.rows]
 
     def lines(self) -> list[str]:
@@ -180,7 +180,7 @@ class Explanation:
             told = (
                 f"in brackets 2.5 % and 97.5 % of {self.refits} bootstrap refits"
                 if self.refits
-                else "without spread: give the accuracies that it learned from for that"
+                else "without spread, which needs the accuracies that it learned from, and no others"
             )
             lines.append(f"The strongest of {len(used)} weights, {told}:")
             lines += _rows([(one.feature, one.weight, _with_ends(one)) for one in used[:_SHOWN]])
