@@ -77,6 +77,19 @@ def _predict(sub: argparse.ArgumentParser) -> None:
     _by(sub)
 
 
+def _explain(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--model", required=True, type=find, help="folder that `fusion fit` wrote")
+    sub.add_argument("--indicators", required=True, type=find, help="indicator table, as the model's")
+    sub.add_argument("--accuracies", type=find, help="plain table, best of what the model did not learn from")
+    sub.add_argument("--target", default="accuracy", help="column of the accuracies (default: accuracy)")
+    sub.add_argument("--arch-column", help="column of the architectures")
+    sub.add_argument("--lower-is-better", action="store_true", help="the target is an error or a loss")
+    sub.add_argument("--arch", help="architecture of the table: why it is predicted as it is")
+    sub.add_argument("--space", help=OWN_SPACE)
+    sub.add_argument("--out", type=Path, help="JSON file to write too")
+    sub.add_argument("--figure", type=Path, help="bar chart to write too, .png or .svg")
+
+
 def _evaluate(sub: argparse.ArgumentParser) -> None:
     from fusion.evaluation import Judging
 
@@ -188,6 +201,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "extract": ("Compute indicators into a table; goes on where it was stopped.", _extract),
     "fit": ("Fit a fusion model on an indicator table and measured accuracies.", _fit),
     "predict": ("Predict accuracies with a fitted model.", _predict),
+    "explain": ("Say what carries a fitted model's predictions, and why one is as it is.", _explain),
     "evaluate": ("Judge models and single indicators on held-out architectures.", _evaluate),
     "search": ("Search a space with a predictor, and without one for comparison.", _search),
     "score": ("Compute the indicators of any one network.", _score),

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,9 @@ from fusion.settings import read_settings
 from fusion.storage.files import discard
 
 if TYPE_CHECKING:
-    from fusion.evaluation import Method
     from fusion.spaces import Space
-    from fusion.tables import IndicatorTable, Labelled
+    from fusion.tables import Labelled
     from fusion.work import Work
-
-
-# Single indicators that `evaluate` prints, of perhaps a hundred.
-_SHOWN = 10
 
 
 def _told(lines: Iterable[str]) -> None:
@@ -55,7 +50,8 @@ def _data(args: argparse.Namespace) -> list[Labelled]:
     from fusion.benchmarks.source import AccuracySettings, load_accuracies
     from fusion.tables import IndicatorTable, Labelled
 
-    tables, files, targets = args.indicators, args.accuracies, args.target
+    given = (args.indicators, args.accuracies, args.target)
+    tables, files, targets = (one if isinstance(one, list) else [one] for one in given)
     if len(tables) == 1 and len(files) + len(targets) > 2:
         raise FusionError("one table takes one file of accuracies and one target")
     if len(files) != len(tables) or len(targets) not in (1, len(tables)):
@@ -130,25 +126,12 @@ def _extract(args: argparse.Namespace) -> None:
     table = extract(space, archs, names, **asked)
     print(
         f"{len(archs)} architectures, {len(table.keys or ())} different networks, "
-        f"{len(names)} indicators: {args.out}"
+        f"{len(names)} indicators: {args.out}",
+        *(table.remarks() if table.store.touched else ()),
+        sep="\n",
     )
-    if table.store.touched:
-        _tell_undefined(table, len(names))
-
-
-def _tell_undefined(table: IndicatorTable, asked: int) -> None:
-    if n := len(table.undefined()):
-        print(f"{n} values are undefined; the column `status` says why")
-    reasons: dict[str, list[str]] = {}
-    for name, reason in table.empty().items():
-        reasons.setdefault(reason, []).append(name)
-    for reason, names in reasons.items():
-        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        print(f"no architecture has a value of {len(names)} indicators ({shown}): {reason}")
-    if sum(map(len, reasons.values())) == asked:
-        raise FusionError(
-            f"{table.path}: no indicator has a value for any architecture; see the reasons above"
-        )
+    if table.store.touched and len(table.empty()) == len(names):
+        raise FusionError(f"{args.out}: no indicator has a value for any architecture; see the reasons above")
 
 
 def _fit(args: argparse.Namespace) -> None:
@@ -201,9 +184,28 @@ def _predict(args: argparse.Namespace) -> None:
     print(f"{len(predicted)} architectures predicted: {args.out}")
 
 
+def _explain(args: argparse.Namespace) -> None:
+    from fusion.evaluation.explanation_figure import check_figure_name, write_explanation_figure
+    from fusion.regression import Predictor
+    from fusion.storage.documents import write_json
+    from fusion.tables import IndicatorTable
+
+    if args.figure:
+        check_figure_name(args.figure)
+    predictor = Predictor.load(args.model, args.space)
+    args.lower_is_better |= predictor.lower_is_better
+    data = _data(args)[0] if args.accuracies else IndicatorTable.open(args.indicators, args.space)
+    found = predictor.explain(data, args.arch)
+    print(*found.lines(), sep="\n")
+    if args.out:
+        write_json(args.out, found.to_json())
+    if args.figure:
+        write_explanation_figure(args.figure, found)
+
+
 def _evaluate(args: argparse.Namespace) -> None:
     from fusion.evaluation import Judging, Transfer, evaluate
-    from fusion.evaluation.words import by_strength, held_lines, size_lines
+    from fusion.evaluation.words import held_lines, method_lines, size_lines, strength_lines
 
     make = Judging.literature if args.protocol else Judging
     settings, models = make(**_given(args, Judging)), args.model.split(",")
@@ -211,26 +213,13 @@ def _evaluate(args: argparse.Namespace) -> None:
     found.write(args.out)
     if isinstance(found, Transfer):
         for name, of in found.groups.items():
-            print(f"\n{name}")
             cells = {row.name: row.groups[name] for row in found.summary if name in row.groups}
-            _print_methods({row: of.methods[cell.method] for row, cell in cells.items()})
+            methods = {row: of.methods[cell.method] for row, cell in cells.items()}
+            print(f"\n{name}", *method_lines(methods), sep="\n")
     else:
-        ranked = by_strength(found.methods)
-        weak = [name for name in ranked if found.methods[name].kind == "indicator"][_SHOWN:]
-        _print_methods({name: found.methods[name] for name in ranked if name not in weak})
-        if weak:
-            print(f"and {len(weak)} other indicators, in the report")
-        print(*held_lines(found), *size_lines(found), sep="\n")
+        print(*strength_lines(found), *held_lines(found), *size_lines(found), sep="\n")
     _told([*found.notes, *found.warnings])
     print(f"Report: {args.out / 'report.html'}")
-
-
-def _print_methods(methods: Mapping[str, Method]) -> None:
-    width = max(18, *(len(name) + 2 for name in methods))
-    print(f"{'method':<{width}}{'PLCC':>8}{'RMSE':>8}{'SROCC':>8}{'KROCC':>8}")
-    for name, found in methods.items():
-        values = [found.scores[metric].mean for metric in ("plcc", "rmse", "srocc", "krocc")]
-        print(f"{name:<{width}}" + "".join("       -" if v is None else f"{v:8.3f}" for v in values))
 
 
 def _search(args: argparse.Namespace) -> None:
@@ -239,7 +228,6 @@ def _search(args: argparse.Namespace) -> None:
     from fusion.storage.documents import write_json
     from fusion.storage.files import make_folder
 
-    args.indicators, args.accuracies, args.target = [args.indicators], [args.accuracies], [args.target]
     (data,) = _data(args)
     settings = SearchSettings(**_given(args, SearchSettings))
     more = None
@@ -301,16 +289,11 @@ def _list(args: argparse.Namespace) -> None:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
-    "run": _run,
-    "measure": _measure,
-    "extract": _extract,
-    "fit": _fit,
-    "predict": _predict,
-    "evaluate": _evaluate,
-    "search": _search,
-    "score": _score,
-    "check-space": _check_space,
-    "list": _list,
+    command.__name__[1:].replace("_", "-"): command
+    for command in (
+        *(_run, _measure, _extract, _fit, _predict, _explain, _evaluate, _search, _score),
+        *(_check_space, _list),
+    )
 }
 
 

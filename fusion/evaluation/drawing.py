@@ -16,6 +16,7 @@ import matplotlib as mpl
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -118,6 +119,14 @@ def svg(figure: Figure, name: str, label: str) -> str:
     text = re.sub(r'\s+xmlns(:xlink)?="[^"]*"', "", text)
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
     return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"', 1)
+
+
+def picture(figure: Figure, form: str) -> bytes:
+    """Return the figure as a file of its own, in the form "png" or "svg"."""
+    FigureCanvasAgg(figure)
+    file = io.BytesIO()
+    figure.savefig(file, format=form, dpi=200, metadata={"Date": None} if form == "svg" else None)
+    return file.getvalue()
 
 
 def name_points(drawing: str, mark: str, names: Sequence[str]) -> str:

@@ -25,6 +25,9 @@ TITLES = {
     "krocc_best_tenth": "KROCC, best tenth",
 }
 
+# Single indicators that are printed, of perhaps a hundred.
+_SHOWN = 10
+
 NAMED = 6
 """Indicators of one kind that are named in a line."""
 
@@ -151,6 +154,24 @@ def size_lines(evaluation: Evaluation, metric: str = "krocc") -> tuple[str, ...]
         for means in [{size: point.mean for size, point in points.items()}]
     ]
     return (head, *rows)
+
+
+def method_lines(methods: Mapping[str, Method]) -> list[str]:
+    """Return a table to print: a row per method, a column per metric."""
+    width = max(18, *(len(name) + 2 for name in methods))
+    lines = [f"{'method':<{width}}{'PLCC':>8}{'RMSE':>8}{'SROCC':>8}{'KROCC':>8}"]
+    for name, found in methods.items():
+        values = [found.scores[metric].mean for metric in ("plcc", "rmse", "srocc", "krocc")]
+        lines.append(f"{name:<{width}}" + "".join("       -" if v is None else f"{v:8.3f}" for v in values))
+    return lines
+
+
+def strength_lines(evaluation: Evaluation) -> list[str]:
+    """Return such a table of the models and the best single indicators, the strongest first."""
+    ranked = by_strength(evaluation.methods)
+    weak = [name for name in ranked if evaluation.methods[name].kind == "indicator"][_SHOWN:]
+    lines = method_lines({name: evaluation.methods[name] for name in ranked if name not in weak})
+    return [*lines, f"and {len(weak)} other indicators, in the report"] if weak else lines
 
 
 def held_lines(evaluation: Evaluation) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ too, and registers its models.
 from fusion.regression.auto import Auto
 from fusion.regression.base import MODELS, FusionModel, ModelState, make_model
 from fusion.regression.consensus import Consensus
+from fusion.regression.explanation import Explanation
 from fusion.regression.extra_trees import ExtraTrees
 from fusion.regression.fusion_indicator import FusionIndicator
 from fusion.regression.gaussian_process import GaussianProcess
@@ -29,6 +30,7 @@ __all__ = [
     "MODELS",
     "Auto",
     "Consensus",
+    "Explanation",
     "ExtraTrees",
     "FusionIndicator",
     "FusionModel",

@@ -16,6 +16,8 @@ from fusion.images import Batch, ImageSet
 from fusion.regression.base import FusionModel
 from fusion.regression.card import card
 from fusion.regression.columns import Array
+from fusion.regression.explaining import explain
+from fusion.regression.explanation import Explanation
 from fusion.regression.saving import Document, document, read_model, write_model
 from fusion.regression.source import Source
 from fusion.regression.spec import ModelSpec
@@ -23,7 +25,7 @@ from fusion.regression.subset import OnIndicators, WithinGroup
 from fusion.regression.weighted_sum import WeightedSum
 from fusion.spaces import Space, restore_space
 from fusion.storage.files import make_folder, temporary_folder, write_atomic
-from fusion.tables import IndicatorTable
+from fusion.tables import IndicatorTable, Labelled
 from fusion.tables.encoding import encode, not_encoded
 from fusion.work import Work
 
@@ -231,6 +233,12 @@ class Predictor:
     def equation(self) -> str | None:
         """Return the learned formula and what its symbols mean; None where the model is no formula."""
         return self.fitted.equation() if isinstance(self.fitted, WeightedSum) else None
+
+    def explain(
+        self, data: Labelled | IndicatorTable, arch: str | None = None, *, seed: int = 0
+    ) -> Explanation:
+        """Return what carries the predictions, and that of `arch`; see `fusion.regression.explaining`."""
+        return explain(self, data, arch, seed)
 
     def card(self) -> str:
         """Return what to know of the model before using it, as Markdown."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +52,9 @@ class Source(BaseModel):
         Type of the device that computed the values.
     indicator_versions : mapping of str to int
         Of the indicators that the model reads.
+    seen : list of str or None
+        The first 16 hexadecimal digits of the SHA-256 of each group of twins with an accuracy, sorted; None
+        for a model of several tables, and in models that were saved before there was such a thing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -69,6 +73,7 @@ class Source(BaseModel):
     repeats: Annotated[int, Field(ge=1, le=10_000)]
     device: Line
     indicator_versions: dict[Line, int]
+    seen: list[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]] | None = None
 
     @classmethod
     def of(cls, data: Labelled, features: Sequence[str], *, group: str = "", networks: int) -> Source:
@@ -84,6 +89,7 @@ class Source(BaseModel):
             images=data.table.images,
             repeats=data.table.repeats,
             indicator_versions={name: versions[name] for name in features if name in versions},
+            seen=None if group else sorted({_digest(twins) for twins in data.twins.unique()}),
             **{
                 name: meta[name]
                 for name in ("space", "space_settings", "batch_size", "batch_digest", "seed", "device")
@@ -98,6 +104,16 @@ class Source(BaseModel):
             "space_settings": self.space_settings,
             "space_code": self.space_code,
         }
+
+    def learned_from(self, data: Labelled) -> pd.Series[bool] | None:
+        """Return whether each architecture, in the order of `data.X`, or a twin of it, had an accuracy.
+
+        None where the model does not know.
+        """
+        if self.seen is None:
+            return None
+        seen = set(self.seen)
+        return data.twins.map(lambda twins: _digest(twins) in seen)
 
     def check(self, table: IndicatorTable, *, versions_only: bool) -> None:
         """Refuse a table whose values were computed in another way.
@@ -202,3 +218,7 @@ class Source(BaseModel):
             for name, version in self.indicator_versions.items()
             if versions.get(name, version) != version
         ]
+
+
+def _digest(twins: str) -> str:
+    return hashlib.sha256(twins.encode()).hexdigest()[:16]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import svd
 from scipy.optimize import nnls
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,7 +19,10 @@ _PENALTIES = (0.0, *(10.0**i for i in range(-4, 2)))
 
 def _decomposed(deviations: Array) -> tuple[Array, Array, Array]:
     """Return the singular value decomposition without what is zero but for rounding."""
-    u, s, vt = np.linalg.svd(deviations, full_matrices=False)
+    try:
+        u, s, vt = np.linalg.svd(deviations, full_matrices=False)
+    except np.linalg.LinAlgError:  # LAPACK's faster method fails for some tables in which rows repeat
+        u, s, vt = svd(deviations, full_matrices=False, lapack_driver="gesvd")
     kept = s > s.max(initial=0.0) * max(deviations.shape) * np.finfo(np.float64).eps
     return u[:, kept], s[kept], vt[kept]
 

@@ -176,6 +176,19 @@ class IndicatorTable:
                 found[str(name)] = str(group["status"].mode().iloc[0])
         return found
 
+    def remarks(self) -> list[str]:
+        """Return what has no value, a line each."""
+        lines = []
+        if n := len(self.undefined()):
+            lines.append(f"{n} values are undefined; the column `status` says why")
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self.empty().items():
+            reasons.setdefault(reason, []).append(name)
+        for reason, names in reasons.items():
+            shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            lines.append(f"no architecture has a value of {len(names)} indicators ({shown}): {reason}")
+        return lines
+
     def only(
         self, archs: Sequence[str] | None = None, indicators: Sequence[str] | None = None
     ) -> IndicatorTable:

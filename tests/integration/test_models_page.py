@@ -36,13 +36,15 @@ def test_the_commands_of_the_page(folder):
     assert printed.count("3 architectures predicted: predicted.csv") == 2
     assert (folder / "model" / "card.md").exists()
     assert (folder / "predicted-indicators" / "meta.json").exists()
+    assert printed.count("What carries weighted_sum") == 2
+    assert (folder / "explanation.png").exists()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_python_of_the_page(folder, capsys):
     names = {}
     blocks = re.findall(r"```python\n(.*?)```", PAGE.text, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(block, names)
     printed = capsys.readouterr().out

@@ -46,6 +46,17 @@ def test_repeated_indicators_share_their_weight():
     assert np.allclose(twice.coef_, single.coef_[0] / 2)
 
 
+def test_where_the_faster_decomposition_does_not_converge_the_other_one_does(monkeypatch):
+    X, y = wide_table(30, 4), np.random.default_rng(1).normal(80, 5, 30)
+    expected = WeightedSum().fit(X, y).coef_
+
+    def fails(*args, **options):
+        raise np.linalg.LinAlgError("SVD did not converge")
+
+    monkeypatch.setattr(np.linalg, "svd", fails)
+    assert np.allclose(WeightedSum().fit(X, y).coef_, expected)
+
+
 def test_pool_gives_the_ranks():
     pool, y = wide_table(200, 2), np.random.default_rng(1).normal(80, 5, 20)
     model = WeightedSum(penalty="none", target="accuracy").fit(pool[:20], y, pool=pool)
