@@ -16,7 +16,7 @@ MODELS = {
     # what the string of an architecture says, without any indicator
     "encoding alone": ModelSpec("gaussian_process", "encoding"),
     # what indicators say together, without any accuracy
-    "no labels": ModelSpec("log_rank_sum"),
+    "no labels": ModelSpec("consensus"),
 }
 """The baselines that are models."""
 

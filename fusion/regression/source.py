@@ -15,7 +15,7 @@ from fusion.extraction import extract
 from fusion.images import Batch, ImageSet, load_images
 from fusion.indicators import INDICATORS
 from fusion.spaces import Space
-from fusion.tables import IndicatorTable, Labelled
+from fusion.tables import IndicatorTable
 from fusion.tables.encoding import not_encoded
 from fusion.work import Work
 from fusion.work.devices import device_type
@@ -29,16 +29,16 @@ _SETTINGS = ("space", "space_settings", "space_code", "batch_digest", "seed", "d
 
 
 class Source(BaseModel):
-    """An indicator table with accuracies, as a model that learned from it remembers it.
+    """An indicator table, as a model that learned from it remembers it.
 
     Attributes
     ----------
     group : str
         What tells it from the other tables of the model.
     target : str
-        What the accuracies are, in words.
+        What the accuracies are, in words; empty without.
     architectures, networks : int
-        With an accuracy: strings, and different networks among them.
+        With an accuracy that was learned from: strings, and different networks among them.
     space, space_settings, space_code
         `Space.identity`.
     images : str
@@ -71,18 +71,27 @@ class Source(BaseModel):
     indicator_versions: dict[Line, int]
 
     @classmethod
-    def of(cls, data: Labelled, features: Sequence[str], *, group: str = "", networks: int) -> Source:
-        """Return what is remembered of `data`, of which so many networks have an accuracy."""
-        meta = data.table.meta
+    def of(
+        cls,
+        table: IndicatorTable,
+        features: Sequence[str],
+        *,
+        group: str = "",
+        target: str = "",
+        architectures: int = 0,
+        networks: int = 0,
+    ) -> Source:
+        """Return what is remembered of a table, and of the accuracies where they are learned from."""
+        meta = table.meta
         versions: Mapping[str, int] = meta["indicator_versions"]
         return cls(
             group=group,
-            target=data.target,
-            architectures=len(data.y),
+            target=target,
+            architectures=architectures,
             networks=networks,
             space_code=meta.get("space_code"),
-            images=data.table.images,
-            repeats=data.table.repeats,
+            images=table.images,
+            repeats=table.repeats,
             indicator_versions={name: versions[name] for name in features if name in versions},
             **{
                 name: meta[name]
@@ -202,3 +211,14 @@ class Source(BaseModel):
             for name, version in self.indicator_versions.items()
             if versions.get(name, version) != version
         ]
+
+
+def learned_from(sources: Sequence[Source]) -> str:
+    """Return in words from how many accuracies a model of these tables learned."""
+    if not any(source.architectures for source in sources):
+        return "no accuracies"
+    if len(sources) == 1:
+        return f"{sources[0].architectures} architectures ({sources[0].networks} different networks)"
+    groups = ", ".join(f"{source.networks} of {source.group}" for source in sources)
+    fewest = min(source.networks for source in sources)
+    return f"{fewest} networks of each group (measured: {groups})"
