@@ -15,9 +15,10 @@ from fusion.evaluation.intervals import Array, Indices, interval
 from fusion.evaluation.metrics import METRICS
 from fusion.evaluation.ranges import range_errors
 from fusion.evaluation.results import Correlations, CurvePoint, Extent, Interval, Judged, Method, ShownSplit
-from fusion.evaluation.runs import Data, Models, Run, run_size
+from fusion.evaluation.runs import Beside, Data, Models, Run, run_size
 from fusion.evaluation.settings import Plan
 from fusion.evaluation.splits import split
+from fusion.tables import Pool
 from fusion.tables.encoding import not_encoded
 from fusion.work import Work
 
@@ -45,8 +46,8 @@ DESCRIPTIONS = {
     "part by prediction, lowest first; mean over the splits, and their 2.5 and 97.5 percentiles.",
     "correlations": "Spearman's correlation between the values of two indicators, negated where lower is "
     "better, over all architectures for which both are defined.",
-    "pool": "Models that can use it also saw the indicator values, not the accuracies, of the architectures "
-    "they were tested on.",
+    "pool": "Models that can use it also saw the indicator values, not the accuracies, of all of "
+    "the table, those that they were tested on among them.",
     "ranges": "The tenth or fifth of a test part with the highest or lowest measured accuracies, with what "
     "ties with the last of them; mean over the splits, and the 2.5 and 97.5 percentiles over the splits.",
     "equations": "Fitted on all accuracies, with all of the table as the pool, as the model that is saved.",
@@ -69,7 +70,7 @@ def judge(
     higher_is_better: Mapping[str, bool],
     plan: Plan,
     *,
-    transfer: pd.DataFrame | None = None,
+    beside: Beside | None = None,
     work: Work = _ALONE,
 ) -> Judged:
     """Judge single indicators and fusion models on the same random splits.
@@ -85,7 +86,7 @@ def judge(
         Equal labels are isomorphic twins; index as above.
     models : mapping of str to callable
         Name -> function without arguments that returns an unfitted scikit-learn regressor. One with
-        the attribute `uses_pool = True` is fitted with all of `values` as its `pool`; one with
+        the attribute `uses_pool = True` is fitted with the pool; one with
         `needs_labels = False` without accuracies, and what it predicts are scores. One that has
         `calibrate` and `predict_interval` is also judged by its prediction intervals. Names in
         `BASELINES` are those of baselines.
@@ -110,7 +111,7 @@ def judge(
         When the inputs do not fit together, sizes leave too few architectures, or a model predicts
         something that is not finite.
     """
-    data = _checked(values, accuracy, groups, models, higher_is_better, transfer)
+    data = _checked(values, accuracy, groups, models, higher_is_better, beside or Beside())
     models = {name: models[name] for name in sorted(models)}
     for size in plan.sizes:  # before the first fit
         if size:
@@ -153,7 +154,7 @@ def _checked(
     groups: pd.Series[Any],
     models: Models,
     higher_is_better: Mapping[str, bool],
-    transfer: pd.DataFrame | None,
+    beside: Beside,
 ) -> Data:
     """Return the input in one order of rows and columns, or say what is wrong with it."""
     names = sorted(not_encoded(map(str, values.columns)))
@@ -168,8 +169,7 @@ def _checked(
             raise FusionError(f"{missing} {what} are missing; drop these architectures first")
     if unknown := sorted(set(names) - set(higher_is_better)):
         raise FusionError(f"higher_is_better lacks {', '.join(unknown)}; add True or False for each")
-    if transfer is None:
-        transfer = pd.DataFrame(index=values.index)
+    transfer = pd.DataFrame(index=values.index) if beside.transfer is None else beside.transfer
     if sorted(transfer.index) != sorted(values.index) or not np.isfinite(transfer.to_numpy(np.float64)).all():
         raise FusionError("transferred scores are missing for some architectures; give one finite score each")
     taken = set(models) & {*values.columns, *COLUMNS, PARAMETERS} | set(transfer.columns) & {
@@ -188,7 +188,16 @@ def _checked(
     rankings = (values[names] * signs).join(transfer.sort_index(axis=1).astype(float))
     if INDICATOR in values:
         rankings[PARAMETERS] = rankings[INDICATOR]
-    return Data(values, names, rankings, measured, np.unique(labels, return_inverse=True)[1], _alike(values))
+    pool = values if beside.pool is None else beside.pool[values.columns].sort_index().astype(float)
+    return Data(
+        values,
+        names,
+        rankings,
+        measured,
+        np.unique(labels, return_inverse=True)[1],
+        _alike(values),
+        Pool(pool.where(np.isfinite(pool))),
+    )
 
 
 def _alike(values: pd.DataFrame) -> Indices:

@@ -52,6 +52,8 @@ class Data:
         Equal numbers are twins; 0 to the number of groups minus 1.
     alike : ndarray of int, shape (architectures,)
         Position of the first architecture with the same values.
+    pool : Pool
+        What models see without accuracies.
     """
 
     values: pd.DataFrame
@@ -60,6 +62,25 @@ class Data:
     measured: Array
     groups: Indices
     alike: Indices
+    pool: Pool
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is known beside the architectures that are judged.
+
+    Attributes
+    ----------
+    transfer : DataFrame, shape (architectures, methods), or None
+        Scores of the judged architectures, higher is better and none missing, that were learned without any
+        of their accuracies; one column per method. The models do not see them.
+    pool : DataFrame or None
+        Raw values of more architectures, of the same columns, without accuracies: what models with
+        `uses_pool = True` are fitted with; None for those that are judged.
+    """
+
+    transfer: pd.DataFrame | None = None
+    pool: pd.DataFrame | None = None
 
 
 @dataclass
@@ -156,14 +177,14 @@ def _judge_split(data: Data, models: Models, size: int, plan: Plan, number: int)
     ranking, fitted, weights, intervals = {}, {}, {}, {}
     for name, make in models.items():
         model = make()
-        if not _needs_labels(model):
+        if not size and _says(model, "needs_labels"):
+            continue
+        if not size or not _says(model, "uses_labels"):
             scores = _unlabelled(name, model, data, train)
             ranking[name], fitted[name] = _untrained(scores, data.measured, train, test)
-        elif size:
+        else:
             _fit(model, data, train)
             ranking[name] = fitted[name] = _predict(name, model, data, test, f"trained on {size}")
-        else:
-            continue
         if main and name not in BASELINES:
             weights[name] = _weights(model)
             if (ends := _intervals(model, data, train, test)) is not None:
@@ -192,18 +213,19 @@ def _split(data: Data, size: int, seed: int) -> tuple[Indices, Indices]:
     return split(data.groups, size, seed)
 
 
-def _needs_labels(model: Any) -> bool:
-    """Return whether a model learns from accuracies; it is one unless its class says otherwise."""
+def _says(model: Any, what: str) -> bool:
+    """Return what a model's class says, such as `needs_labels`; true where it says nothing."""
     # of a model that sees some of the columns, the model inside says it
-    return bool(getattr(getattr(model, "model", model), "needs_labels", True))
+    return bool(getattr(getattr(model, "model", model), what, True))
 
 
 def _pool(model: Any, data: Data) -> dict[str, Pool]:
-    return {"pool": Pool(data.values)} if getattr(model, "uses_pool", False) else {}
+    return {"pool": data.pool} if getattr(model, "uses_pool", False) else {}
 
 
 def _fit(model: Any, data: Data, train: Indices) -> None:
-    model.fit(data.values.iloc[train], data.measured[train], **_pool(model, data))
+    groups = {"groups": data.groups[train]} if getattr(model, "uses_groups", False) else {}
+    model.fit(data.values.iloc[train], data.measured[train], **_pool(model, data), **groups)
 
 
 def _unlabelled(name: str, model: Any, data: Data, train: Indices) -> Array:
@@ -227,7 +249,7 @@ def _predict(name: str, model: Any, data: Data, rows: Indices, how: str) -> Arra
 
 def _intervals(model: Any, data: Data, train: Indices, test: Indices) -> Array | None:
     """Return the ends of a fitted model's prediction intervals, shape (test, 2); None where it has none."""
-    if not hasattr(model, "calibrate") or not _needs_labels(model):
+    if not hasattr(model, "calibrate") or not _says(model, "uses_labels"):
         return None
     try:
         model.calibrate(

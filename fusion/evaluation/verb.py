@@ -18,6 +18,7 @@ from fusion.evaluation.intervals import BOOTSTRAP, OVER_SPLITS
 from fusion.evaluation.judge import DESCRIPTIONS, judge
 from fusion.evaluation.metrics import METRICS, K
 from fusion.evaluation.results import Extent, Judged, MetricUsed, ModelUsed, Protocol
+from fusion.evaluation.runs import Beside
 from fusion.evaluation.selection import groups, selected
 from fusion.evaluation.settings import Judging, Plan
 from fusion.evaluation.splits import TWINS
@@ -151,7 +152,14 @@ def evaluate_one(
     equations = _equations(data, specs, columns)
     scores = None if elsewhere is None else elsewhere.loc[list(data.keys)].set_axis(data.X.index)
     judged = judge(
-        data.X, data.y, groups(data, settings), made, data.directions, plan, transfer=scores, work=work
+        data.X,
+        data.y,
+        groups(data, settings),
+        made,
+        data.directions,
+        plan,
+        beside=Beside(scores, data.pool.table),
+        work=work,
     )
     unusable = unusable_indicators(data)
     silent = [silent_line(unusable, len(data.indicators))] if unusable else []

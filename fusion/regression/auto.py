@@ -72,6 +72,7 @@ class Auto(FusionModel):
     source = "this library; stacking: Breiman, Machine Learning 24, 1996"
     needs_labels = False
     has_spread = True
+    uses_groups = True
     files = tuple(file for member in MEMBERS.values() for file in member.files)
 
     target = "gap"

@@ -90,6 +90,8 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """Whether it has a predictive standard deviation of its own for each architecture."""
     uses_pool: ClassVar[bool] = True
     """Whether `fit` learns from `pool`, an unlabelled indicator table of the space."""
+    uses_groups: ClassVar[bool] = False
+    """Whether `fit` takes `groups`, architectures that are to be left out together."""
     fewest: ClassVar[int] = 1
     """Architectures that `fit` needs."""
     indicators: ClassVar[tuple[str, ...] | None] = None

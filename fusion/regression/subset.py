@@ -41,12 +41,24 @@ class OnIndicators(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Whether `fit` learns from the pool."""
         return self.model.uses_pool
 
-    def fit(self, X: pd.DataFrame, y: npt.ArrayLike, pool: Pool | pd.DataFrame | None = None) -> OnIndicators:
-        """Learn from the accuracies `y` of the architectures `X`, and from `pool` when `uses_pool`."""
+    @property
+    def uses_groups(self) -> bool:
+        """Whether `fit` takes `groups`."""
+        return self.model.uses_groups
+
+    def fit(
+        self,
+        X: pd.DataFrame,
+        y: npt.ArrayLike | None = None,
+        pool: Pool | pd.DataFrame | None = None,
+        groups: npt.ArrayLike | None = None,
+    ) -> OnIndicators:
+        """Learn from the accuracies `y` of the architectures `X`, and from what else the model uses."""
         columns = list(self.features)
         unlabelled = pool_values(pool) if self.uses_pool else None
+        beside = {"groups": groups} if self.uses_groups and groups is not None else {}
         self.model_ = clone(self.model).fit(
-            X[columns], y, pool=None if unlabelled is None else unlabelled[columns]
+            X[columns], y, pool=None if unlabelled is None else unlabelled[columns], **beside
         )
         return self
 

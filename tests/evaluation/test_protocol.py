@@ -30,6 +30,7 @@ class Sum:
     """Scores without accuracies; of the first architectures only, so that a pool would show."""
 
     needs_labels = False
+    uses_labels = False
     uses_pool = True
 
     def fit(self, X, y=None, pool=None):
@@ -219,6 +220,7 @@ def with_baselines(monkeypatch):
         made.make = lambda columns: SimpleNamespace(
             features=[name],
             needs_labels=getattr(model, "needs_labels", True),
+            uses_labels=getattr(model, "uses_labels", True),
             uses_pool=getattr(model, "uses_pool", False),
             fit=lambda X, y, **pool: setattr(made, "fitted", model().fit(X[["good"]], y, **pool)),
             predict=lambda X: made.fitted.predict(X[["good"]]),

@@ -13,6 +13,7 @@ from sklearn.linear_model import LinearRegression
 
 from fusion.errors import FusionError
 from fusion.evaluation import Judging, Plan, Transfer, evaluate, judge
+from fusion.evaluation.runs import Beside
 from fusion.evaluation.transfer import transfer
 from fusion.evaluation.words import number
 from fusion.work import Work
@@ -40,7 +41,7 @@ def run(data):
         {"linear": LinearRegression},
         {"fair": True, "noise": True},
         Plan(20, (20,), 3, 20, 0),
-        transfer=scores,
+        beside=Beside(scores),
         work=QUIET,
     )
 
