@@ -292,7 +292,7 @@ def _upside_down(judged: Judged) -> list[str]:
     highest = 0.0 if best is None else judged.methods[best].scores["srocc"].mean or 0.0
     found = {name: of.scores["srocc"].mean or 0.0 for name, of in judged.methods.items() if of.reversed}
     lines = [
-        f"{name}, which saw none of these accuracies, ranks these architectures upside down (SROCC {mean:.3f})"
+        f"{name}, without these accuracies, ranks these architectures upside down (SROCC {mean:.3f})"
         for name, mean in found.items()
         if judged.methods[name].kind == "transfer"
     ]

@@ -189,8 +189,7 @@ class Predictor:
         model = self.model
         if isinstance(what, IndicatorTable):
             self.check(what)
-            if isinstance(model, WithinTable):
-                model = model.fit(what if pool is None else pool)
+            model = self._fitted_in(what if pool is None else pool)
             values, index = what.values([*model.features]), None
             where = str(what.path)
         else:
@@ -205,6 +204,12 @@ class Predictor:
             warnings.warn(line, stacklevel=2)
         found = predicted if interval is None else self._with_ends(predicted, values, interval)
         return found if index is None else found.set_axis(index)
+
+    def _fitted_in(self, table: IndicatorTable) -> OnIndicators | WithinGroup:
+        if isinstance(self.model, WithinTable):
+            anew: WithinTable = self.model
+            return anew.fit(table)
+        return self.model
 
     def _check_intervals(self) -> None:
         if self.by_group:
@@ -384,7 +389,8 @@ class Predictor:
 def _raw(
     model: OnIndicators | WithinGroup | WithinTable, values: pd.DataFrame, pool: IndicatorTable | None
 ) -> Array:
-    assert not isinstance(model, WithinTable)  # which is fitted in each table before
-    if isinstance(model, OnIndicators):
-        return model.predict(values)
-    return model.predict(values, None if pool is None else pool.values([*model.features]))
+    if isinstance(model, WithinGroup):
+        within: WithinGroup = model
+        return within.predict(values, None if pool is None else pool.values([*within.features]))
+    assert isinstance(model, OnIndicators)  # a WithinTable was fitted in its table
+    return model.predict(values)

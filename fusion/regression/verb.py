@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,8 +90,7 @@ def _check_accuracies(data: Labelled) -> None:
 
 def _fit_one(data: Labelled, spec: ModelSpec) -> Predictor:
     estimator = spec.make([str(name) for name in data.X.columns])
-    together: dict[str, Any] = {"groups": data.twins} if getattr(estimator, "uses_groups", False) else {}
-    fitted = estimator.fit(data.X, data.y, pool=data.pool, **together)
+    fitted = estimator.fit(data.X, data.y, pool=data.pool, groups=data.twins)
     ranks = fitted.model_.gives == "score"
     if not ranks and data.twins.nunique() > max(1, fitted.model_.fewest):
         fitted.calibrate(data.X, data.y, pool=data.pool, groups=data.twins)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
 
 from fusion.errors import FusionError
 from fusion.regression.base import FusionModel
@@ -35,10 +34,9 @@ def fit_unlabelled(table: IndicatorTable, spec: ModelSpec) -> OnIndicators:
     pool = Pool.whole(table)
     if len(pool.table) < 2:
         raise FusionError(f"{table.path}: has one network; there is nothing to rank")
-    return spec.make([str(name) for name in pool.table.columns]).fit(pool.table, None, pool=pool)
+    return spec.make([str(name) for name in pool.table.columns]).fit(pool.table, pool=pool)
 
 
-@final
 @dataclass(frozen=True)
 class WithinTable:
     """A model of several tables that learns from none of them: it is fitted anew in each that it is given.
