@@ -31,7 +31,7 @@ def card(about: Document, weights: Mapping[str, float]) -> str:
     elif about.fitted_anew:
         judged = "It learned from none of them: it is fitted anew on each table that it is given."
     else:
-        judged = "It learned from their indicators and from no accuracies, and only ranks."
+        judged = "It learned from their indicators and from no accuracy, and only ranks."
     parts = [
         f"# {about.model}: {about.target}",
         f"{model.summary}. Source: {model.source}.",

@@ -17,7 +17,6 @@ from fusion.spaces.subset import Subset
 from fusion.tables import Labelled
 from fusion.tables.encoding import encode, is_encoded
 
-
 PREDICTOR = ModelSpec("auto", params={"effort": "quick"})
 """The predictor of a search that names none: quick, for it is fitted anew in every round."""
 
