@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -92,8 +93,9 @@ def _fit_one(data: Labelled, spec: ModelSpec) -> Predictor:
     estimator = spec.make([str(name) for name in data.X.columns])
     fitted = estimator.fit(data.X, data.y, pool=data.pool, groups=data.twins)
     ranks = fitted.model_.gives == "score"
-    if not ranks and data.twins.nunique() > max(1, fitted.model_.fewest):
-        fitted.calibrate(data.X, data.y, pool=data.pool, groups=data.twins)
+    if not ranks:
+        with suppress(FusionError):  # too few to hold some of them out
+            fitted.calibrate(data.X, data.y, pool=data.pool, groups=data.twins)
     features = list(estimator.features)
     return Predictor(
         model=fitted,

@@ -16,6 +16,7 @@ from fusion.evaluation import Judging, Plan, Transfer, evaluate, judge
 from fusion.evaluation.runs import Beside
 from fusion.evaluation.transfer import transfer
 from fusion.evaluation.words import number
+from fusion.regression import ModelSpec, fit
 from fusion.work import Work
 from tests.evaluation.made import Page, accuracies_of, labelled, table_of
 
@@ -132,6 +133,21 @@ def test_accuracies_of_the_judged_group_are_not_learned_from(groups, several):
     before = several.groups["nats-sss"].methods["transfer_weighted_sum"].scores["srocc"].mean
     assert found.methods["transfer_weighted_sum"].scores["srocc"].mean == pytest.approx(-before)
     assert any("transfer_weighted_sum, without these accuracies, ranks" in text for text in found.warnings)
+
+
+def test_a_model_that_can_do_without_accuracies_learns_none_elsewhere(groups):
+    models = {"auto": ModelSpec("auto", params={"effort": "quick"}), "sum": "log_rank_sum"}
+    found = evaluate(groups, models, settings=QUICK, progress=False)
+    for data in groups:
+        of = found.groups[data.space.name]
+        for name, spec in models.items():
+            with pytest.warns(UserWarning, match="no accuracies"):
+                scores = fit(data.table, spec).predict(data.table)
+            tests = [list(rows["arch"]) for _, rows in of.predictions.groupby("split")]
+            expected = [stats.spearmanr(scores[data.keys[t]], data.y[t]).statistic for t in tests]
+            assert of.methods[f"transfer_{name}"].scores["srocc"].mean == pytest.approx(np.mean(expected))
+            assert any(f"transfer_{name} is fitted on this table without" in note for note in of.notes)
+    assert found.summary[0].name == "auto, no accuracy of this group"
 
 
 def test_networks_that_both_measure_are_not_learned_from(tmp_path):
