@@ -108,5 +108,9 @@ def test_the_doors_of_the_night_and_of_the_report(own_folder):
     names: dict = {}
     exec(code, names)
     assert len(names["table"].values()) > 30
-    exec(door("How far").replace("budget=50", "budget=20"), {})
+    code = door("How far")
+    for full, few in [("evaluate(data)", 'evaluate(data, ["weighted_sum"])'), ("budget=50", "budget=20")]:
+        assert full in code
+        code = code.replace(full, few)
+    exec(code, {})
     assert "<svg" in (own_folder / "report.html").read_text(encoding="utf-8")

@@ -63,7 +63,7 @@ def _extract(sub: argparse.ArgumentParser) -> None:
 
 
 def _fit(sub: argparse.ArgumentParser) -> None:
-    _from_table(sub, "see `fusion list models`")
+    _from_table(sub, "auto", "see `fusion list models`; default: auto", labelled=False)
 
 
 def _predict(sub: argparse.ArgumentParser) -> None:
@@ -73,6 +73,7 @@ def _predict(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--arch-column", help="column of the architectures")
     sub.add_argument("--space", help=OWN_SPACE)
     sub.add_argument("--images", help="where the model's images lie here, to extract from")
+    sub.add_argument("--interval", type=float, help="such as 0.9: between which ends so many accuracies lie")
     sub.add_argument("--out", required=True, type=Path, help="CSV or Parquet file to write")
     _by(sub)
 
@@ -91,18 +92,19 @@ def _explain(sub: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(sub: argparse.ArgumentParser) -> None:
-    from fusion.evaluation import Judging
+    from fusion.evaluation import DEFAULT_MODELS, Judging
 
-    _from_table(sub, "one or more, comma-separated")
+    models = ",".join(DEFAULT_MODELS)
+    _from_table(sub, models, f"one or more, comma-separated; default: {models}")
     sub.add_argument("--protocol", choices=["literature"], help="defaults as of publications on predictors")
     _numbers(sub, Judging())
     sub.add_argument("--workers", type=int, default=1, help="processes; 0 is one per core (default: 1)")
 
 
 def _search(sub: argparse.ArgumentParser) -> None:
-    from fusion.search import SearchSettings
+    from fusion.search import PREDICTOR, SearchSettings
 
-    _from_table(sub, "the predictor", several=False)
+    _from_table(sub, PREDICTOR, "the predictor; default: auto, without its slower members", several=False)
     sub.add_argument("--images", help="the table's images, to look beyond what is in the table")
     _numbers(sub, SearchSettings())
     _by(sub)
@@ -164,21 +166,22 @@ def _from_space(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", required=True, type=Path)
 
 
-def _from_table(sub: argparse.ArgumentParser, model: str, *, several: bool = True) -> None:
-    nargs: Any = {"nargs": "+"} if several else {}
+def _from_table(
+    sub: argparse.ArgumentParser, model: Any, models: str, *, several: bool = True, labelled: bool = True
+) -> None:
+    nargs: Any = "+" if several else 1
     more = "; several are groups, normalised each by itself" if several else ""
-    table = f"folder that `fusion extract` wrote{more}"
-    accuracies = "plain table, or a folder that `fusion measure` wrote" + (
-        ", one per table" if several else ""
-    )
+    accuracies = "plain table, or a folder that `fusion measure` wrote"
+    accuracies += (", one per table" if several else "") + ("" if labelled else "; without, the model ranks")
     target = "column of the accuracies" + (", one for all or one each" if several else "")
-    sub.add_argument("--indicators", required=True, type=find, help=table, **nargs)
-    sub.add_argument("--accuracies", required=True, type=find, help=accuracies, **nargs)
-    sub.add_argument("--target", required=True, help=target, **nargs)
+    table = f"folder that `fusion extract` wrote{more}"
+    sub.add_argument("--indicators", required=True, type=find, help=table, nargs=nargs)
+    sub.add_argument("--accuracies", required=labelled, type=find, help=accuracies, nargs=nargs)
+    sub.add_argument("--target", default=["accuracy"], help=f"{target} (default: accuracy)", nargs=nargs)
     sub.add_argument("--arch-column", help="column of the architectures")
     sub.add_argument("--lower-is-better", action="store_true", help="the target is an error or a loss")
     sub.add_argument("--space", help=OWN_SPACE)
-    sub.add_argument("--model", required=True, help=model)
+    sub.add_argument("--model", default=model, help=models)
     sub.add_argument("--out", required=True, type=Path)
 
 

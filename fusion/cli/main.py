@@ -50,7 +50,7 @@ def _data(args: argparse.Namespace) -> list[Labelled]:
     from fusion.benchmarks.source import AccuracySettings, load_accuracies
     from fusion.tables import IndicatorTable, Labelled
 
-    given = (args.indicators, args.accuracies, args.target)
+    given = (args.indicators, args.accuracies or [], args.target)
     tables, files, targets = (one if isinstance(one, list) else [one] for one in given)
     if len(tables) == 1 and len(files) + len(targets) > 2:
         raise FusionError("one table takes one file of accuracies and one target")
@@ -72,10 +72,6 @@ def _data(args: argparse.Namespace) -> list[Labelled]:
 def _given(args: argparse.Namespace, settings: type[Any]) -> dict[str, Any]:
     """Return the settings that were given."""
     return {field.name: getattr(args, field.name) for field in fields(settings) if hasattr(args, field.name)}
-
-
-def _one_or_all(data: list[Labelled]) -> Labelled | list[Labelled]:
-    return data[0] if len(data) == 1 else data
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -136,19 +132,14 @@ def _extract(args: argparse.Namespace) -> None:
 
 def _fit(args: argparse.Namespace) -> None:
     from fusion.regression import fit
+    from fusion.tables import IndicatorTable
 
-    data = _data(args)
-    predictor = fit(_one_or_all(data), args.model)
+    alone = args.accuracies is None and len(args.indicators) == 1
+    what = IndicatorTable.open(args.indicators[0], args.space) if alone else _data(args)
+    predictor = fit(what, args.model)
     predictor.save(args.out)
-    groups = [f"{source.networks} of {source.group}" for source in predictor.sources if source.group]
-    learned = (
-        f"{min(source.networks for source in predictor.sources)} networks of each group (measured: "
-        f"{', '.join(groups)})"
-        if groups
-        else f"{predictor.architectures} architectures ({predictor.networks} different networks)"
-    )
-    print(f"{args.model} fitted on {learned}: {args.out}", *predictor.notes, sep="\n")
-    if groups:
+    print(f"{args.model} fitted on {predictor.learned_from}: {args.out}", *predictor.notes, sep="\n")
+    if predictor.by_group or not predictor.architectures:
         print(f"it predicts the {predictor.target}")
     if equation := predictor.equation():
         print(equation)
@@ -175,12 +166,15 @@ def _predict(args: argparse.Namespace) -> None:
         warnings.simplefilter("always", UserWarning)
         if table is None:
             folder = args.out.with_name(f"{args.out.stem}-indicators")
-            predicted = predictor.predict(found.archs, images=args.images, out=folder, work=_work(args))
+            predicted = predictor.predict(
+                found.archs, interval=args.interval, images=args.images, out=folder, work=_work(args)
+            )
         else:
-            by_key = predictor.predict(table.only(found.archs), pool=table)
+            by_key = predictor.predict(table.only(found.archs), interval=args.interval, pool=table)
             predicted = by_key.loc[[space.canonical(arch) for arch in found.archs]]
     _told(str(remark.message) for remark in remarks)
-    write_frame(args.out, found.columns.assign(predicted=predicted.to_numpy()))
+    numbers = predicted if args.interval else predicted.to_frame("predicted")
+    write_frame(args.out, found.columns.assign(**numbers.to_dict("list")))
     print(f"{len(predicted)} architectures predicted: {args.out}")
 
 
@@ -209,7 +203,7 @@ def _evaluate(args: argparse.Namespace) -> None:
 
     make = Judging.literature if args.protocol else Judging
     settings, models = make(**_given(args, Judging)), args.model.split(",")
-    found = evaluate(_one_or_all(_data(args)), models, settings=settings, workers=args.workers)
+    found = evaluate(_data(args), models, settings=settings, workers=args.workers)
     found.write(args.out)
     if isinstance(found, Transfer):
         for name, of in found.groups.items():

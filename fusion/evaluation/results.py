@@ -270,7 +270,7 @@ class Protocol:
     baselines : mapping of str to ModelUsed
         Those that are models.
     transfer : tuple of str
-        Methods that were learned elsewhere.
+        Methods that saw none of these accuracies: learned elsewhere, or from this table without any.
     learned_from : mapping of str to int
         Where they were: other group -> networks with an accuracy.
     metrics : mapping of str to MetricUsed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 from tqdm import tqdm
@@ -26,17 +27,21 @@ from fusion.regression.groups import (
     within_group,
 )
 from fusion.regression.spec import ModelSpec
+from fusion.regression.within_table import NOT_TRANSFERRED, fit_unlabelled
 from fusion.tables import Labelled
 from fusion.work import Work
 
 PREFIX = "transfer_"
-"""Of the names of methods that were learned elsewhere."""
+"""Of the names of methods that were learned elsewhere, or on the judged group without its accuracies."""
 
 
 def transfer(
     datas: Sequence[Labelled], specs: Mapping[str, ModelSpec], settings: Judging, work: Work
 ) -> Transfer:
     """Judge on each table what was learned on the others, beside what was learned on its own.
+
+    A model that can do without accuracies learns nothing from the others: it is fitted on the judged table
+    without any, as `fusion.fit` of several tables has it.
 
     Parameters and errors as for `evaluate`.
 
@@ -64,16 +69,13 @@ def transfer(
     )  # fmt: skip
     for data, group, others in bar:
         bar.set_postfix_str(group.name)
-        models = {name: spec.make(features) for name, spec in specs.items()}
-        scores = within_group(group.table[features], group.table[features])
         elsewhere = pd.DataFrame(
             {
-                PREFIX + name: fit_groups(made, others, features, settings.seed).predict(scores)
-                for name, made in models.items()
-            },
-            index=group.table.index,
+                PREFIX + name: _scores(spec, data, others, features, settings.seed)
+                for name, spec in specs.items()
+            }
         )
-        found[group.name] = evaluate_one(
+        judged = evaluate_one(
             data,
             specs,
             settings,
@@ -82,7 +84,29 @@ def transfer(
             learned_from={other.name: len(other.accuracy) for other in others},
             chosen_elsewhere=_best_indicator(others, features),
         )
+        found[group.name] = replace(judged, notes=(*judged.notes, *_notes(specs)))
     return Transfer(found, _summary(found, list(specs)))
+
+
+def _scores(
+    spec: ModelSpec, data: Labelled, others: Sequence[Group], features: Sequence[str], seed: int
+) -> pd.Series[float]:
+    """Return the scores of the whole table of `data`, without its accuracies, by key."""
+    if not spec.estimator().needs_labels:
+        alone = fit_unlabelled(data.table, spec)
+        values = data.table.values([*alone.features])
+        return pd.Series(alone.predict(values), values.index)
+    fitted = fit_groups(spec.make(features), others, features, seed)
+    values = data.table.values(features)
+    return pd.Series(fitted.predict(within_group(values, values)), values.index)
+
+
+def _notes(specs: Mapping[str, ModelSpec]) -> list[str]:
+    return [
+        f"{PREFIX}{name} is fitted on this table without accuracies: {NOT_TRANSFERRED}"
+        for name, spec in specs.items()
+        if not spec.estimator().needs_labels
+    ]
 
 
 def _best_indicator(groups: Sequence[Group], features: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ from fusion.work import Work
 
 Models = Sequence[str] | Mapping[str, ModelSpec | str]
 
-DEFAULT_MODELS = ("weighted_sum", "lightgbm")
+DEFAULT_MODELS = ("auto", "weighted_sum", "lightgbm")
 
 FEW_TESTED = 30
 """Different networks in a test part, under which intervals mean little."""
@@ -292,7 +292,7 @@ def _upside_down(judged: Judged) -> list[str]:
     highest = 0.0 if best is None else judged.methods[best].scores["srocc"].mean or 0.0
     found = {name: of.scores["srocc"].mean or 0.0 for name, of in judged.methods.items() if of.reversed}
     lines = [
-        f"{name}, learned elsewhere, ranks these architectures upside down (SROCC {mean:.3f})"
+        f"{name}, without these accuracies, ranks these architectures upside down (SROCC {mean:.3f})"
         for name, mean in found.items()
         if judged.methods[name].kind == "transfer"
     ]

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Discriminator, Tag
 
 from fusion.benchmarks.source import AccuracySettings
 from fusion.errors import FusionError
-from fusion.evaluation.settings import Judging
+from fusion.evaluation import DEFAULT_MODELS, Judging
 from fusion.extraction.verb import BATCH_SIZE
 from fusion.regression.spec import ModelSpec
 from fusion.search.results import SearchSettings as SearchNumbers
@@ -28,11 +28,11 @@ class SearchSettings(SearchNumbers):
 
     Attributes
     ----------
-    model : str
-        The predictor, one of the pipeline's `models`, fitted anew in each round on what was measured.
+    model : str or None
+        The predictor, one of the pipeline's `models`, fitted anew in each round; null is a quick `auto`.
     """
 
-    model: Text = "weighted_sum"
+    model: Text | None = None
 
     def numbers(self) -> SearchNumbers:
         """Return all but the model."""
@@ -101,7 +101,7 @@ class Pipeline(Settings):
     architectures: Architectures = field(default_factory=Architectures)
     indicators: Text = "standard"
     models: dict[Text, ModelSpec] = field(
-        default_factory=lambda: {name: ModelSpec(name) for name in ("weighted_sum", "lightgbm")}
+        default_factory=lambda: {name: ModelSpec(name) for name in DEFAULT_MODELS}
     )
     evaluation: Judging = field(default_factory=Judging)
     search: SearchSettings | None = None

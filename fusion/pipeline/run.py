@@ -21,7 +21,7 @@ from fusion.images import Batch, load_images
 from fusion.indicators import select
 from fusion.pipeline.config import Pipeline
 from fusion.regression import ModelSpec, fit
-from fusion.search import Comparison, Growing, Indicators, search
+from fusion.search import PREDICTOR, Comparison, Growing, Indicators, search
 from fusion.spaces import Space, make_space
 from fusion.storage.bundled import find
 from fusion.storage.documents import read_json, write_json
@@ -221,9 +221,9 @@ def _searched(
     """Return the comparison of searches, from its file when it still fits."""
     asked, file = pipeline.search, out / "search.json"
     assert asked is not None
-    if asked.model not in specs:
+    if asked.model not in {None, *specs}:
         raise FusionError(f"search: model {asked.model!r} is not among the pipeline's models")
-    spec = specs[asked.model]
+    spec = PREDICTOR if asked.model is None else specs[asked.model]
     digest = _digest(
         data.accuracies.by_arch,
         data.accuracies.cost,

@@ -21,22 +21,29 @@ def card(about: Document, weights: Mapping[str, float]) -> str:
     weights : mapping of str to float
         Of its features; empty where it has none.
     """
-    several = len(about.sources) > 1
+    model = MODELS[about.model]
+    learned = model.uses_labels and any(source.architectures for source in about.sources)
+    if learned:
+        judged = (
+            "All of these accuracies were learned from, so none is left to judge the model by: how well such "
+            "a model predicts is what `fusion evaluate` says of the same table."
+        )
+    elif about.fitted_anew:
+        judged = "It learned from none of them: it is fitted anew on each table that it is given."
+    else:
+        judged = "It learned from their indicators and from no accuracy, and only ranks."
     parts = [
         f"# {about.model}: {about.target}",
-        f"{MODELS[about.model].summary}. Source: {MODELS[about.model].source}.",
+        f"{model.summary}. Source: {model.source}.",
         _list({**{f"`{name}`": str(value) for name, value in about.params.items()}}, "Settings"),
         _reads(about.features),
         "## Learned from",
         *(_source(source) for source in about.sources),
-        "All of these accuracies were learned from, so none is left to judge the model by: how well such a "
-        "model predicts is what `fusion evaluate` says of the same table."
-        if MODELS[about.model].needs_labels
-        else "It learned from their indicators and from no accuracy.",
+        judged,
     ]
     if weights:
         parts += ["## What carries it", _weights(weights)]
-    parts += ["## Limits", _limits(about, several)]
+    parts += ["## Limits", _limits(about, ranks=not learned or model.gives == "score")]
     if about.notes:
         parts += ["## Told when it was fitted", "\n".join(f"- {note}" for note in about.notes)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -52,14 +59,15 @@ def _reads(features: Sequence[str]) -> str:
 
 
 def _source(source: Source) -> str:
+    counts = f"{source.architectures:,} architectures, {source.networks:,} different networks"
     facts = {
-        "accuracies": f"{source.architectures:,} architectures, {source.networks:,} different networks",
+        "accuracies": counts if source.architectures else "none",
         "space": f"{source.space} {_settings(source.space_settings)}".strip(),
         "images": f"{source.images or 'not said'}, batch of {source.batch_size}, "
         f"SHA-256 `{source.batch_digest[:16]}`",
         "initialisations": f"{source.repeats}, seed {source.seed}, on {source.device}",
     }
-    return _list(facts, f"{source.group}: {source.target}" if source.group else source.target)
+    return _list(facts, ": ".join(filter(None, [source.group, source.target])) or "Indicators alone")
 
 
 def _settings(settings: Mapping[str, object]) -> str:
@@ -80,16 +88,18 @@ def _weights(weights: Mapping[str, float]) -> str:
     return "\n".join(lines) + f"\n\nThe strongest of {len(used)} weights that are not zero."
 
 
-def _limits(about: Document, several: bool) -> str:
-    if not several and MODELS[about.model].gives == "score":
+def _limits(about: Document, *, ranks: bool) -> str:
+    several = len(about.sources) > 1
+    if not several and ranks:
         return (
             "It predicts no accuracies: it ranks the architectures of the space and images above. Of other "
             "images or another device the indicators are others, and are refused."
         )
     if several:
+        versions = "" if about.fitted_anew else ", with the indicators in the same versions"
         return (
             "It predicts no accuracies: it ranks the architectures of a table within that table, whatever "
-            "its space and images, with the indicators in the same versions. Ranks among few say little."
+            f"its space and images{versions}. Ranks among few say little."
         )
     sense = "lower is better" if about.lower_is_better else "higher is better"
     return (

@@ -103,6 +103,7 @@ def _measured(
     """Return on what importance is measured, and by key the accuracies or predictions, higher is better."""
     if not isinstance(data, Labelled):
         _check_number(len(values), str(data.path))
+        assert isinstance(predictor.model, OnIndicators)
         return "predictions", pd.Series(predictor.model.predict(values), values.index)
     seen: pd.Series[bool] | None = pd.Series(False, data.y.index)
     if predictor.fitted.uses_labels:

@@ -22,7 +22,7 @@ def models_page() -> str:
             (
                 (
                     f"[`{name}`](#{name})",
-                    model.gives,
+                    _gives(model),
                     _needs(model),
                     "yes" if model.has_spread else "",
                     text(model.summary),
@@ -43,8 +43,16 @@ def models_page() -> str:
     return "\n\n".join(sections) + "\n"
 
 
+def _gives(model: type[FusionModel]) -> str:
+    return (
+        model.gives if model.needs_labels or not model.uses_labels else "accuracy; score without accuracies"
+    )
+
+
 def _needs(model: type[FusionModel]) -> str:
-    labels = f"accuracies, at least {model.fewest}" if model.needs_labels else "no accuracies"
+    labels = "no accuracies"
+    if model.uses_labels:
+        labels = f"accuracies, at least {model.fewest}" if model.needs_labels else "accuracies, or none"
     return f"{labels}; pool" if model.uses_pool else labels
 
 

@@ -19,10 +19,11 @@ from fusion.regression.columns import Array
 from fusion.regression.explaining import explain
 from fusion.regression.explanation import Explanation
 from fusion.regression.saving import Document, document, read_model, write_model
-from fusion.regression.source import Source
+from fusion.regression.source import Source, learned_from
 from fusion.regression.spec import ModelSpec
 from fusion.regression.subset import OnIndicators, WithinGroup
 from fusion.regression.weighted_sum import WeightedSum
+from fusion.regression.within_table import WithinTable
 from fusion.spaces import Space, restore_space
 from fusion.storage.files import make_folder, temporary_folder, write_atomic
 from fusion.tables import IndicatorTable, Labelled
@@ -42,9 +43,9 @@ class Predictor:
 
     Attributes
     ----------
-    model : OnIndicators or WithinGroup
-        Fitted; predicts from a table with more columns than it reads, in any order. It knows neither the
-        sense of the accuracies nor how the table was made: `predict` does.
+    model : OnIndicators, WithinGroup or WithinTable
+        Fitted, but for the last; predicts from a table with more columns than it reads, in any order. It
+        knows neither the sense of the accuracies nor how the table was made: `predict` does.
     spec : ModelSpec
         The model's name, the indicators asked for, and all its settings.
     target : str
@@ -52,12 +53,12 @@ class Predictor:
     lower_is_better : bool
         Whether it is an error or a loss; the model learned its negative.
     sources : tuple of Source
-        The tables with accuracies that it learned from; several make a model that ranks within a table.
+        The tables that it was made with; several make a model that ranks within a table.
     space : Space or None
         Of the one table; None for several.
     ranges : DataFrame
         Index: the columns that it reads; columns `low` and `high`: the training values' ends, NaN
-        where all were undefined. For several tables, of the values' ranks.
+        where all were undefined, and where nothing was learned. For several tables, of the values' ranks.
     notes : tuple of str
         What was to be said when it was fitted, one line each.
 
@@ -70,7 +71,7 @@ class Predictor:
     24
     """
 
-    model: OnIndicators | WithinGroup
+    model: OnIndicators | WithinGroup | WithinTable
     spec: ModelSpec
     target: str
     lower_is_better: bool
@@ -92,11 +93,11 @@ class Predictor:
     @property
     def by_group(self) -> bool:
         """Whether it was fitted on several tables, and ranks the architectures within the one it is given."""
-        return isinstance(self.model, WithinGroup)
+        return not isinstance(self.model, OnIndicators)
 
     @property
     def fitted(self) -> FusionModel:
-        """The fitted fusion model inside `model`."""
+        """The fusion model inside `model`; not fitted in a `WithinTable`."""
         return self.model.model_
 
     @property
@@ -108,6 +109,11 @@ class Predictor:
     def networks(self) -> int:
         """Different networks among them."""
         return sum(source.networks for source in self.sources)
+
+    @property
+    def learned_from(self) -> str:
+        """From how many accuracies it learned, in words."""
+        return learned_from(self.sources)
 
     @overload
     def predict(
@@ -182,9 +188,11 @@ class Predictor:
         """
         if interval is not None:
             self._check_intervals()
+        model = self.model
         if isinstance(what, IndicatorTable):
             self.check(what)
-            values, index = what.values(self.features), None
+            model = self._fitted_in(what if pool is None else pool)
+            values, index = what.values([*model.features]), None
             where = str(what.path)
         else:
             archs = [what] if isinstance(what, str) else list(what)
@@ -192,12 +200,18 @@ class Predictor:
             where = "the architectures"
         if pool is not None:
             self.check(pool)
-        raw = self._raw(values, None if pool is None else pool.values(self.features))
+        raw = _raw(model, values, pool)
         predicted = pd.Series(-raw if self.lower_is_better else raw, values.index, name=self.target)
         for line in self._remarks(values, predicted, where):
             warnings.warn(line, stacklevel=2)
         found = predicted if interval is None else self._with_ends(predicted, values, interval)
         return found if index is None else found.set_axis(index)
+
+    def _fitted_in(self, table: IndicatorTable) -> OnIndicators | WithinGroup:
+        if isinstance(self.model, WithinTable):
+            anew: WithinTable = self.model
+            return anew.fit(table)
+        return self.model
 
     def _check_intervals(self) -> None:
         if self.by_group:
@@ -206,8 +220,9 @@ class Predictor:
                 "known; fit one table"
             )
         if self.fitted.gives == "score":
+            other = "it on accuracies" if self.fitted.uses_labels else "another model"
             raise FusionError(
-                f"{self.spec.model} ranks and predicts no accuracies; for intervals fit another model"
+                f"{self.spec.model} ranks and predicts no accuracies; for intervals fit {other}"
             )
         if self.fitted.calibration_ is None:
             raise FusionError(f"{self.networks} networks are too few for intervals; fit more")
@@ -220,15 +235,17 @@ class Predictor:
 
     def remarks(self, table: IndicatorTable) -> list[str]:
         """Return what to know of predictions from `table`: what is empty, what lies outside; a line each."""
-        values = table.values(self.features)
-        return self._remarks(values, None, str(table.path))
+        return self._remarks(self._read(table), None, str(table.path))
 
     def outside(self, table: IndicatorTable) -> pd.Series[float]:
         """Return, by key, the share of indicators beyond the range of what the model learned from.
 
         Undefined values are not counted. 0 for a model of several tables: ranks have one range.
         """
-        return self._outside(table.values(self.features))
+        return self._outside(self._read(table))
+
+    def _read(self, table: IndicatorTable) -> pd.DataFrame:
+        return table.values(None if isinstance(self.model, WithinTable) else self.features)
 
     def equation(self) -> str | None:
         """Return the learned formula and what its symbols mean; None where the model is no formula."""
@@ -242,7 +259,7 @@ class Predictor:
 
     def card(self) -> str:
         """Return what to know of the model before using it, as Markdown."""
-        return card(self._document(), self.fitted.weights())
+        return card(self._document(), self.model.weights())
 
     def save(self, folder: Path | str) -> None:
         """Write the model to `folder`, made when missing: `model.json`, texts beside it, and `card.md`.
@@ -280,8 +297,10 @@ class Predictor:
         features = document.features
         several = len(document.sources) > 1
         own = None if several else restore_space(document.sources[0].identity, space, str(folder))
-        model: OnIndicators | WithinGroup
-        if several:
+        model: OnIndicators | WithinGroup | WithinTable
+        if document.fitted_anew:
+            model = WithinTable(document.spec, features)
+        elif several:
             model = WithinGroup(fitted, features)
         else:
             model = OnIndicators(document.spec.estimator(), features)
@@ -315,8 +334,11 @@ class Predictor:
         )
 
     def check(self, table: IndicatorTable) -> None:
-        """Raise FusionError unless a table was made as that of the model, or has the same versions."""
-        for source in self.sources:
+        """Raise FusionError unless a table was made as that of the model, or has the same versions.
+
+        A model that learned nothing takes any.
+        """
+        for source in self.sources if not isinstance(self.model, WithinTable) else ():
             source.check(table, versions_only=self.by_group)
 
     def _extract(
@@ -336,12 +358,6 @@ class Predictor:
             batch = source.batch(images)
             values = source.extract(self.space, keys, self.features, batch=batch, out=folder, work=work)
         return values.loc[keys]
-
-    def _raw(self, values: pd.DataFrame, pool: pd.DataFrame | None) -> Array:
-        if isinstance(self.model, WithinGroup):
-            within: WithinGroup = self.model
-            return within.predict(values, pool)
-        return self.model.predict(values)
 
     def _outside(self, values: pd.DataFrame) -> pd.Series[float]:
         if self.by_group:
@@ -376,3 +392,13 @@ class Predictor:
                 "means something"
             )
         return lines
+
+
+def _raw(
+    model: OnIndicators | WithinGroup | WithinTable, values: pd.DataFrame, pool: IndicatorTable | None
+) -> Array:
+    if isinstance(model, WithinGroup):
+        within: WithinGroup = model
+        return within.predict(values, None if pool is None else pool.values([*within.features]))
+    assert isinstance(model, OnIndicators)  # a WithinTable was fitted in its table
+    return model.predict(values)

@@ -68,6 +68,11 @@ class Document(BaseModel):
         """The model that was asked for."""
         return ModelSpec(self.model, self.indicators, self.params)
 
+    @property
+    def fitted_anew(self) -> bool:
+        """Whether it learned nothing and is fitted in each table that it is given, see `WithinTable`."""
+        return len(self.sources) > 1 and not MODELS[self.model].needs_labels
+
 
 class _Learned(BaseModel):
     """What was learned: values, and the SHA-256 of each file beside `model.json`."""
@@ -89,6 +94,8 @@ def document(**content: Any) -> Document:
 def write_model(folder: Path, about: Document, model: FusionModel) -> None:
     """Write a fitted model to `folder`: the files that it learned, then `model.json`, each atomically.
 
+    One that is fitted anew in each table is not fitted, and has learned nothing.
+
     Raises
     ------
     FusionError
@@ -96,10 +103,10 @@ def write_model(folder: Path, about: Document, model: FusionModel) -> None:
     sklearn.exceptions.NotFittedError
         When the model is not fitted.
     """
-    state = model.to_state()
     if about.model not in MODELS or MODELS[about.model] is not type(model):
         raise FusionError(f"{type(model).__name__} cannot be saved: register it in MODELS")
-    if model.n_features_in_ != len(about.features):
+    state = ModelState({}) if about.fitted_anew else model.to_state()
+    if not about.fitted_anew and model.n_features_in_ != len(about.features):
         raise FusionError(
             f"{folder}: the model was fitted on {model.n_features_in_} indicators, not on "
             f"{len(about.features)}"
@@ -122,7 +129,7 @@ def write_model(folder: Path, about: Document, model: FusionModel) -> None:
 
 
 def read_model(folder: Path) -> tuple[Document, FusionModel]:
-    """Return the fitted model in `folder`, and what is said about it.
+    """Return the fitted model in `folder`, and what is said about it; not fitted where it is fitted anew.
 
     All of it is checked before use: sizes, types, shapes, finite numbers. No file is opened but
     `model.json` and those that the model's class names, in the folder itself.
@@ -140,6 +147,10 @@ def read_model(folder: Path) -> tuple[Document, FusionModel]:
         learned = _Learned.model_validate({name: content.pop(name, None) for name in ("files", "state")})
         about = Document.model_validate(content)
         model = _unfitted(file, about)
+        if about.fitted_anew:
+            if learned.files or learned.state:
+                raise ValueError(f"a {about.model} of several tables has learned nothing")
+            return about, model
         if (named := sorted(learned.files)) != sorted(model.files):
             raise ValueError(f"a {about.model} has the files {sorted(model.files)}, not {named}")
         files = {name: _read_file(folder, name, learned.files[name]) for name in model.files}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,16 +30,16 @@ _SETTINGS = ("space", "space_settings", "space_code", "batch_digest", "seed", "d
 
 
 class Source(BaseModel):
-    """An indicator table with accuracies, as a model that learned from it remembers it.
+    """An indicator table, as a model that learned from it remembers it.
 
     Attributes
     ----------
     group : str
         What tells it from the other tables of the model.
     target : str
-        What the accuracies are, in words.
+        What the accuracies are, in words; empty without.
     architectures, networks : int
-        With an accuracy: strings, and different networks among them.
+        With an accuracy that was learned from: strings, and different networks among them.
     space, space_settings, space_code
         `Space.identity`.
     images : str
@@ -76,20 +76,33 @@ class Source(BaseModel):
     seen: list[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]] | None = None
 
     @classmethod
-    def of(cls, data: Labelled, features: Sequence[str], *, group: str = "", networks: int) -> Source:
-        """Return what is remembered of `data`, of which so many networks have an accuracy."""
-        meta = data.table.meta
+    def of(
+        cls,
+        table: IndicatorTable,
+        features: Sequence[str],
+        *,
+        group: str = "",
+        target: str = "",
+        architectures: int = 0,
+        networks: int = 0,
+        twins: Iterable[str] | None = None,
+    ) -> Source:
+        """Return what is remembered of a table, and of the accuracies where they are learned from.
+
+        `twins`: the groups of twins that are learned from.
+        """
+        meta = table.meta
         versions: Mapping[str, int] = meta["indicator_versions"]
         return cls(
             group=group,
-            target=data.target,
-            architectures=len(data.y),
+            target=target,
+            architectures=architectures,
             networks=networks,
             space_code=meta.get("space_code"),
-            images=data.table.images,
-            repeats=data.table.repeats,
+            images=table.images,
+            repeats=table.repeats,
             indicator_versions={name: versions[name] for name in features if name in versions},
-            seen=None if group else sorted({_digest(twins) for twins in data.twins.unique()}),
+            seen=None if twins is None else sorted({_digest(group) for group in twins}),
             **{
                 name: meta[name]
                 for name in ("space", "space_settings", "batch_size", "batch_digest", "seed", "device")
@@ -222,3 +235,14 @@ class Source(BaseModel):
 
 def _digest(twins: str) -> str:
     return hashlib.sha256(twins.encode()).hexdigest()[:16]
+
+
+def learned_from(sources: Sequence[Source]) -> str:
+    """Return in words from how many accuracies a model of these tables learned."""
+    if not any(source.architectures for source in sources):
+        return "no accuracies"
+    if len(sources) == 1:
+        return f"{sources[0].architectures} architectures ({sources[0].networks} different networks)"
+    groups = ", ".join(f"{source.networks} of {source.group}" for source in sources)
+    fewest = min(source.networks for source in sources)
+    return f"{fewest} networks of each group (measured: {groups})"

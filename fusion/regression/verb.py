@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 
 from fusion.errors import FusionError
+from fusion.regression.auto import Auto
 from fusion.regression.base import FusionModel
 from fusion.regression.groups import (
     SCORE,
@@ -18,33 +20,38 @@ from fusion.regression.groups import (
     same_versions,
     within_group,
 )
+from fusion.regression.members import MEMBERS
 from fusion.regression.predictor import Predictor
 from fusion.regression.source import Source
 from fusion.regression.spec import ModelSpec
 from fusion.regression.subset import WithinGroup
-from fusion.tables import Labelled
+from fusion.regression.within_table import NOT_TRANSFERRED, WithinTable, fit_unlabelled
+from fusion.tables import IndicatorTable, Labelled
 
 # Under so many, predictions are told to be rough.
 _FEW = 20
 
 
-def fit(data: Labelled | Sequence[Labelled], model: str | ModelSpec = "lightgbm") -> Predictor:
-    """Return the predictor that `model` becomes on all accuracies of `data`.
+def fit(what: IndicatorTable | Labelled | Sequence[Labelled], model: str | ModelSpec = "auto") -> Predictor:
+    """Return the predictor that `model` becomes on all that `what` has.
 
     Parameters
     ----------
-    data : Labelled or sequence of Labelled
-        One: the predictor gives accuracies of its space with intervals, reads the encoding too, and learns
-        where values lie from all that the table has. Several: it ranks the architectures of any space by
-        their indicators alone, see `fusion.regression.groups`.
+    what : IndicatorTable, Labelled or sequence of Labelled
+        A table with accuracies: the predictor gives accuracies of its space with intervals, reads the
+        encoding too, and learns where values lie from all that the table has. A table without: it ranks the
+        architectures of its space, by a model that can do without accuracies. Several tables with
+        accuracies: it ranks those of any space by their indicators alone, see `fusion.regression.groups`;
+        a model that can do without accuracies then learns from none of them, and ranks within each table
+        that it is given as one fitted on that table.
     model : str or ModelSpec
         By name with its default settings, or with others.
 
     Raises
     ------
     FusionError
-        When the model, a setting or an indicator is not known or not in the table, or the accuracies
-        teach nothing.
+        When the model, a setting or an indicator is not known or not in the table, the accuracies teach
+        nothing, or the model needs some and there are none.
 
     Examples
     --------
@@ -53,14 +60,20 @@ def fit(data: Labelled | Sequence[Labelled], model: str | ModelSpec = "lightgbm"
     >>> predictor = fusion.fit(data, "weighted_sum")
     >>> predictor.networks
     24
+    >>> fusion.fit(data.table).target
+    'score of auto, by which architectures are ranked'
     """
     spec = ModelSpec.of(model)
-    datas = [data] if isinstance(data, Labelled) else list(data)
+    if isinstance(what, IndicatorTable):
+        return _fit_unlabelled(what, spec)
+    datas = [what] if isinstance(what, Labelled) else list(what)
     if not datas:
         raise FusionError("nothing to fit; give at least one table with accuracies")
     for each in datas:
         _check_accuracies(each)
-    return _fit_one(datas[0], spec) if len(datas) == 1 else _fit_several(datas, spec)
+    if len(datas) == 1:
+        return _fit_one(datas[0], spec)
+    return _fit_several(datas, spec) if spec.estimator().needs_labels else _fit_anew(datas, spec)
 
 
 def _check_accuracies(data: Labelled) -> None:
@@ -78,20 +91,56 @@ def _check_accuracies(data: Labelled) -> None:
 
 def _fit_one(data: Labelled, spec: ModelSpec) -> Predictor:
     estimator = spec.make([str(name) for name in data.X.columns])
-    fitted = estimator.fit(data.X, data.y, pool=data.pool)
+    fitted = estimator.fit(data.X, data.y, pool=data.pool, groups=data.twins)
     ranks = fitted.model_.gives == "score"
-    if not ranks and data.twins.nunique() > max(1, fitted.model_.fewest):
-        fitted.calibrate(data.X, data.y, pool=data.pool, groups=data.twins)
+    if not ranks:
+        with suppress(FusionError):  # too few to hold some of them out
+            fitted.calibrate(data.X, data.y, pool=data.pool, groups=data.twins)
     features = list(estimator.features)
     return Predictor(
         model=fitted,
         spec=_settled(spec, fitted.model_),
         target=_score(spec) if ranks else data.target,
         lower_is_better=data.accuracies.lower_is_better and not ranks,
-        sources=(Source.of(data, features, networks=data.networks),),
+        sources=(_source(data, features, data.networks),),
         space=data.space,
         ranges=_ranges(data.X[features]),
-        notes=(*data.notes, *_notes("", data.networks)),
+        notes=(*data.notes, *_notes("", data.networks), *_mixture(fitted.model_)),
+    )
+
+
+def _fit_unlabelled(table: IndicatorTable, spec: ModelSpec) -> Predictor:
+    fitted = fit_unlabelled(table, spec)
+    features = list(fitted.features)
+    values = table.values(features)
+    return Predictor(
+        model=fitted,
+        spec=_settled(spec, fitted.model_),
+        target=_score(spec),
+        lower_is_better=False,
+        sources=(Source.of(table, features),),
+        space=table.space,
+        ranges=_ranges(values),
+        notes=tuple(_notes("", len(values))),
+    )
+
+
+def _fit_anew(datas: Sequence[Labelled], spec: ModelSpec) -> Predictor:
+    groups = grouped(datas)
+    features = spec.features(common_indicators(groups))
+    settled = _settled(spec, spec.estimator())
+    return Predictor(
+        model=WithinTable(settled, features),
+        spec=settled,
+        target=_score(spec),
+        lower_is_better=False,
+        sources=tuple(
+            Source.of(data.table, features, group=group.name)
+            for data, group in zip(datas, groups, strict=True)
+        ),
+        space=None,
+        ranges=pd.DataFrame({"low": np.nan, "high": np.nan}, features),
+        notes=(NOT_TRANSFERRED,),
     )
 
 
@@ -110,12 +159,24 @@ def _fit_several(datas: Sequence[Labelled], spec: ModelSpec) -> Predictor:
         target=_score(spec) if fitted.gives == "score" else SCORE,
         lower_is_better=False,
         sources=tuple(
-            Source.of(data, features, group=group.name, networks=len(group.accuracy))
+            _source(data, features, len(group.accuracy), group.name)
             for data, group in zip(datas, groups, strict=True)
         ),
         space=None,
         ranges=_ranges(pd.concat([_scores(group, features) for group in groups])),
         notes=tuple(notes),
+    )
+
+
+def _source(data: Labelled, features: Sequence[str], networks: int, group: str = "") -> Source:
+    return Source.of(
+        data.table,
+        features,
+        group=group,
+        target=data.target,
+        architectures=len(data.y),
+        networks=networks,
+        twins=None if group else data.twins.unique(),
     )
 
 
@@ -142,3 +203,14 @@ def _notes(where: str, networks: int) -> list[str]:
     if networks >= _FEW:
         return []
     return [f"{where}learned from {networks} networks only; under {_FEW}, predictions are rough"]
+
+
+def _mixture(model: FusionModel) -> list[str]:
+    """Return what `auto` mixed, in words."""
+    if not isinstance(model, Auto) or not model.shares_:
+        return []
+    total = sum(model.shares_.values())
+    shares = sorted(model.shares_.items(), key=lambda item: -item[1])
+    parts = ", ".join(f"{MEMBERS[name].title} {100 * share / total:.0f} %" for name, share in shares)
+    why = "as is expected of so few" if model.folds_ is None else "by the errors of left-out architectures"
+    return [f"auto mixed: {parts}, {why}"]

@@ -7,9 +7,10 @@ from fusion.search.predictor_search import predictor_search
 from fusion.search.proposers import PROPOSERS
 from fusion.search.random_search import random_search
 from fusion.search.results import Comparison, SearchMethod, SearchSettings
-from fusion.search.verb import search
+from fusion.search.verb import PREDICTOR, search
 
 __all__ = [
+    "PREDICTOR",
     "PROPOSERS",
     "Comparison",
     "Growing",

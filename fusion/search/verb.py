@@ -17,10 +17,13 @@ from fusion.spaces.subset import Subset
 from fusion.tables import Labelled
 from fusion.tables.encoding import encode, is_encoded
 
+PREDICTOR = ModelSpec("auto", params={"effort": "quick"})
+"""The predictor of a search that names none: quick, for it is fitted anew in every round."""
+
 
 def search(
     data: Labelled,
-    predictor: str | ModelSpec = "weighted_sum",
+    predictor: str | ModelSpec = PREDICTOR,
     settings: SearchSettings = SearchSettings(),  # noqa: B008  (frozen)
     *,
     more: Indicators | None = None,
@@ -35,6 +38,7 @@ def search(
     data : Labelled
         All its accuracies count, also of networks that are not in `data.X`.
     predictor : str or ModelSpec
+        By default `PREDICTOR`, `auto` without its trees.
     settings : SearchSettings
     more : callable, optional
         Canonical architectures -> their indicators, for those that are not in the table; without it,

@@ -30,6 +30,11 @@ class Pool:
 
     table: pd.DataFrame
 
+    @classmethod
+    def whole(cls, table: IndicatorTable) -> Pool:
+        """Return the values of all architectures that a table has, one row per network, sorted by key."""
+        return cls(_columns(table).sort_index())
+
     def of(self, columns: Sequence[str]) -> Pool:
         """Return the same architectures with only these columns."""
         return Pool(self.table[list(columns)])
@@ -154,7 +159,7 @@ class Labelled:
     @cached_property
     def pool(self) -> Pool:
         """The values of all architectures in the table, measured or not; one row per network."""
-        return Pool(_columns(self.table).sort_index())
+        return Pool.whole(self.table)
 
     @property
     def cost(self) -> pd.Series[float]:

@@ -16,6 +16,7 @@ from fusion.evaluation import Judging, Plan, Transfer, evaluate, judge
 from fusion.evaluation.runs import Beside
 from fusion.evaluation.transfer import transfer
 from fusion.evaluation.words import number
+from fusion.regression import ModelSpec, fit
 from fusion.work import Work
 from tests.evaluation.made import Page, accuracies_of, labelled, table_of
 
@@ -131,7 +132,22 @@ def test_accuracies_of_the_judged_group_are_not_learned_from(groups, several):
     found = evaluate(swapped, ("weighted_sum",), settings=QUICK, progress=False).groups["nats-sss"]
     before = several.groups["nats-sss"].methods["transfer_weighted_sum"].scores["srocc"].mean
     assert found.methods["transfer_weighted_sum"].scores["srocc"].mean == pytest.approx(-before)
-    assert any("transfer_weighted_sum, learned elsewhere" in text for text in found.warnings)
+    assert any("transfer_weighted_sum, without these accuracies, ranks" in text for text in found.warnings)
+
+
+def test_a_model_that_can_do_without_accuracies_learns_none_elsewhere(groups):
+    models = {"auto": ModelSpec("auto", params={"effort": "quick"}), "sum": "log_rank_sum"}
+    found = evaluate(groups, models, settings=QUICK, progress=False)
+    for data in groups:
+        of = found.groups[data.space.name]
+        for name, spec in models.items():
+            with pytest.warns(UserWarning, match="no accuracies"):
+                scores = fit(data.table, spec).predict(data.table)
+            tests = [list(rows["arch"]) for _, rows in of.predictions.groupby("split")]
+            expected = [stats.spearmanr(scores[data.keys[t]], data.y[t]).statistic for t in tests]
+            assert of.methods[f"transfer_{name}"].scores["srocc"].mean == pytest.approx(np.mean(expected))
+            assert any(f"transfer_{name} is fitted on this table without" in note for note in of.notes)
+    assert found.summary[0].name == "auto, no accuracy of this group"
 
 
 def test_networks_that_both_measure_are_not_learned_from(tmp_path):
@@ -200,7 +216,7 @@ def test_files_and_report(tmp_path, several):
         assert text in html
     own_page = (tmp_path / "nats-sss" / "report.html").read_text()
     srocc = several.groups["nats-sss"].methods["transfer_weighted_sum"].scores["srocc"].mean
-    assert f"<strong>transfer_weighted_sum</strong>, learned elsewhere, reaches {srocc:.3f}" in own_page
+    assert f"<strong>transfer_weighted_sum</strong> reaches {srocc:.3f}" in own_page
 
 
 def test_hostile_names_are_escaped(tmp_path, several):

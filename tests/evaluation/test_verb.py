@@ -91,9 +91,9 @@ def test_models_see_all_of_the_table_as_their_pool(data, monkeypatch):
     seen = []
     original = OnIndicators.fit
 
-    def spy(self, X, y=None, pool=None):
+    def spy(self, X, y=None, pool=None, groups=None):
         seen.append((len(X), pool))
-        return original(self, X, y, pool)
+        return original(self, X, y, pool, groups)
 
     monkeypatch.setattr(OnIndicators, "fit", spy)
     run(data, settings=Judging(train_sizes=(), splits=2, bootstrap=0))

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fusion.cli import main
-from fusion.regression import Predictor
+from fusion.regression import Predictor, fit
 from fusion.tables import IndicatorTable
 from fusion.tables.indicator_table import KEYS
 from tests.integration.conftest import IMAGES, SPACE, training
@@ -30,6 +30,50 @@ def test_predict_writes_what_the_model_says(work, tmp_path):
     assert list(found["arch"]) == list(archs)
     expected = Predictor.load(work / "model").predict(IndicatorTable.open(work / "indicators"))
     assert (found["predicted"].to_numpy() == expected[archs].to_numpy()).all()
+
+
+def test_predict_writes_intervals(work, tmp_path, capsys):
+    predict = ["predict", "--model", str(work / "model"), "--archs", str(work / "archs.csv")]
+    predict += ["--out", str(tmp_path / "out.csv"), "--indicators", str(work / "indicators")]
+    assert main([*predict, "--interval", "0.8"]) == 0
+    found = pd.read_csv(tmp_path / "out.csv").set_index("arch")
+    table = IndicatorTable.open(work / "indicators")
+    expected = Predictor.load(work / "model").predict(table, interval=0.8)
+    assert list(found.columns) == list(expected.columns) == ["predicted", "low", "high"]
+    assert (found == expected.loc[found.index]).all(axis=None)
+    capsys.readouterr()
+    assert main([*predict, "--interval", "80"]) == 1
+    assert "coverage 80.0 is not between 0 and 1" in capsys.readouterr().err
+
+
+def test_a_table_alone_is_ranked(work, tmp_path, capsys):
+    table = ["--indicators", str(work / "indicators")]
+    assert main(["fit", *table, "--out", str(tmp_path / "m")]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"auto fitted on no accuracies: {tmp_path / 'm'}",
+        "it predicts the score of auto, by which architectures are ranked",
+    ]
+    predict = ["predict", "--model", str(tmp_path / "m"), "--archs", str(work / "archs.csv"), *table]
+    assert main([*predict, "--out", str(tmp_path / "p.csv")]) == 0
+    assert "the predictions are no accuracies" in capsys.readouterr().err
+    found = pd.read_csv(tmp_path / "p.csv").set_index("arch")["predicted"]
+    expected = fit(IndicatorTable.open(work / "indicators")).predict(IndicatorTable.open(work / "indicators"))
+    assert np.array_equal(found, expected[found.index])
+    for model in ("weighted_sum", "lightgbm"):
+        assert main(["fit", *table, "--model", model, "--out", str(tmp_path / "n")]) == 1
+        assert "learns from accuracies, and the table has none" in capsys.readouterr().err
+    assert main(["fit", *table, str(work / "indicators"), "--out", str(tmp_path / "n")]) == 1
+    assert "2 tables, 0 files of accuracies" in capsys.readouterr().err
+
+
+def test_auto_and_accuracy_go_without_saying(work, tmp_path, capsys):
+    given = training(work)[:-2]
+    assert main(["fit", *given, "--out", str(tmp_path / "m")]) == 0
+    assert "auto mixed: " in capsys.readouterr().out
+    assert Predictor.load(tmp_path / "m").spec.model == "auto"
+    few = ["--budget", "6", "--initial", "4", "--rounds", "1", "--candidates", "4", "--repeats", "1"]
+    assert main(["search", *given, *few, "--out", str(tmp_path / "s")]) == 0
+    assert json.loads((tmp_path / "s" / "search.json").read_text())["predictor"] == "auto"
 
 
 def test_predict_keeps_bad_rows_out_and_names_their_lines(work, tmp_path, capsys):

@@ -34,6 +34,7 @@ def test_bundled_pipelines_load(name):
     settings = {key: value for key, value in pipeline.space.items() if key != "name"}
     space = make_space(pipeline.space["name"], settings)
     assert settings.items() <= space.settings.items()
+    assert next(iter(pipeline.models.items())) == ("auto", ModelSpec("auto"))
     if pipeline.table:
         assert space.identity.items() <= read_json(find(pipeline.table) / "meta.json", repair="").items()
 
@@ -42,12 +43,12 @@ def test_what_is_left_out_has_its_default(load):
     pipeline = load(MINIMAL)
     assert pipeline == Pipeline("T", {"name": "nats-tss"}, AccuracySettings("a.csv"), "t")
     assert pipeline.evaluation == Judging(None, None, 10, 200, 0)
-    assert pipeline.models == {name: ModelSpec(name) for name in ("weighted_sum", "lightgbm")}
+    assert pipeline.models == {name: ModelSpec(name) for name in ("auto", "weighted_sum", "lightgbm")}
     assert pipeline.architectures == Architectures()
     assert (pipeline.seed, pipeline.repeats, pipeline.batch_size, pipeline.workers) == (0, 1, 64, 0)
     assert (pipeline.device, pipeline.indicators) == ("auto", "standard")
     assert pipeline.search is None
-    assert load({**MINIMAL, "search": {}}).search == SearchSettings()
+    assert load({**MINIMAL, "search": {}}).search == SearchSettings(model=None)
 
 
 def test_settings_override_nested_keys_and_keep_the_rest():

@@ -230,12 +230,13 @@ def test_a_damaged_ledger_is_no_obstacle(made, tmp_path, counted):
 def test_the_search_is_among_what_has_both(made, tmp_path):
     write(tmp_path, made.iloc[:20].reset_index().to_numpy())
     found = run(tmp_path, search=SEARCH).search
-    assert (found.networks, found.whole) == (20, False)
+    assert (found.networks, found.whole, found.predictor) == (20, False, "auto")
     assert found.best_known == pytest.approx(made.iloc[:20].max())
     assert f"best of the 20 searched {found.best_known:.2f}" in run(tmp_path, search=SEARCH).lines()[-1]
 
 
 def test_a_search_asks_for_a_model_of_the_pipeline(made, tmp_path):
+    assert run(tmp_path, search={**SEARCH, "model": "weighted_sum"}).search.predictor == "weighted_sum"
     with pytest.raises(FusionError, match="'lightgbm' is not among the pipeline's models"):
         run(tmp_path, search={**SEARCH, "model": "lightgbm"})
 

@@ -28,7 +28,7 @@ def test_numbers_and_options():
 
 
 def test_a_source_has_no_other_fields(tmp_path):
-    source = Source.of(labelled(tmp_path / "t"), ["params"], networks=40)
+    source = Source.of(labelled(tmp_path / "t").table, ["params"], networks=40)
     fields = source.model_dump()
     assert Source.model_validate(fields) == source
     with pytest.raises(ValidationError, match="Extra inputs"):

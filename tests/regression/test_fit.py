@@ -132,7 +132,7 @@ class TestSeveral:
         versions = dict.fromkeys(NAMES, 1) | {"os": 7}
         other = labelled(tmp_path / "o", indicator_versions=versions)
         with pytest.raises(FusionError, match="os of different versions"):
-            fit([datas[0], other])
+            fit([datas[0], other], "weighted_sum")
 
     def test_few_networks(self, datas, tmp_path):
         with pytest.raises(FusionError, match="9 networks have indicators and an accuracy"):

@@ -38,6 +38,14 @@ def test_only_what_is_in_the_table_is_searched(made):
     assert found.space_settings == SPACE.settings
 
 
+def test_by_default_it_is_auto_without_its_slow_members(made):
+    data, _, _ = made
+    found = search(data, settings=SETTINGS, progress=False)
+    quick = ModelSpec("auto", params={"effort": "quick"})
+    assert found == search(data, quick, SETTINGS, progress=False)
+    assert found.predictor == "auto"
+
+
 def test_beyond_the_table_indicators_are_asked_for_once_each(made):
     data, values, accuracy = made
     asked = []
