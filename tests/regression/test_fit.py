@@ -87,6 +87,14 @@ class TestTooLittle:
         if told:
             assert predictor.notes == ("learned from 19 networks only; under 20, predictions are rough",)
 
+    @pytest.mark.parametrize("measured", [2, 3])
+    def test_auto_has_intervals_even_so(self, tmp_path, measured):
+        predictor = fit(labelled(tmp_path / "t", measured=measured), "auto")
+        found = predictor.predict(labelled(tmp_path / "u").table, interval=0.9)
+        assert (found["low"] <= found["predicted"]).all()
+        assert (found["predicted"] <= found["high"]).all()
+        assert "accuracy" in predictor.card()
+
 
 class TestSpec:
     def test_features(self):
