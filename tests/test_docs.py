@@ -9,6 +9,7 @@ import pytest
 
 from fusion.cli import main
 from fusion.cli.catalogue import catalogue, indicators_page, page
+from fusion.evaluation import DEFAULT_MODELS
 from fusion.indicators import INDICATORS, PRESETS, select
 from fusion.pipeline.config import Pipeline, SearchSettings, load_pipeline
 from fusion.regression import MODELS, ModelSpec, make_model, models_page
@@ -65,7 +66,7 @@ def test_the_page_of_pipelines_names_every_key_and_its_example_is_a_pipeline(tmp
         assert {f"{prefix}{field.name}" for field in fields(cls)} <= set(names)
     (example,) = re.findall(r"```yaml\n(.*?)```", page("pipeline-keys"), re.DOTALL)
     (tmp_path / "example.yaml").write_text(example)
-    assert load_pipeline(tmp_path / "example.yaml").models.keys() == {"weighted_sum", "lightgbm"}
+    assert load_pipeline(tmp_path / "example.yaml").models.keys() == {*DEFAULT_MODELS}
 
 
 def test_other_lists_have_no_page(capsys):
@@ -81,7 +82,9 @@ def test_the_page_of_models_says_what_each_is_and_every_setting_of_it():
         settings = {row[0]: row for row in rows_of(section)}
         for setting, default in make_model(name).get_params().items():
             assert settings[f"`{setting}`"][1] == f"`{default!r}`"
-        assert f"| [`{name}`](#{name}) | {model.gives} |" in text
+        both = model.uses_labels and not model.needs_labels
+        gives = "accuracy; score without accuracies" if both else model.gives
+        assert f"| [`{name}`](#{name}) | {gives} |" in text
     assert all(row[2] for row in rows_of(text) if row[0] in ("`penalty`", "`n_members`", "`constraint`"))
 
 
