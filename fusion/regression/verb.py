@@ -212,5 +212,5 @@ def _mixture(model: FusionModel) -> list[str]:
     total = sum(model.shares_.values())
     shares = sorted(model.shares_.items(), key=lambda item: -item[1])
     parts = ", ".join(f"{MEMBERS[name].title} {100 * share / total:.0f} %" for name, share in shares)
-    why = "as is expected of so few" if model.folds_ is None else "by the errors of left-out architectures"
+    why = "as is expected of so few" if model.held_out_ is None else "by the errors of left-out architectures"
     return [f"auto mixed: {parts}, {why}"]

@@ -15,6 +15,8 @@ from fusion.regression.members import MEMBERS
 from fusion.regression.order import order_of_rows
 from tests.regression.pools import pool_of
 
+PROCESSES = ["wide_process", "narrow_process", "few_process"]
+
 
 def quick():
     return Auto(effort="quick")
@@ -163,10 +165,10 @@ class TestHeldOut:
         goal = -np.log((y.max() - y) / room + 0.5)
         goal = (goal - goal.mean()) / goal.std()
         view = model.views_.of(values, model.transformer_.transform(values))
-        predicted, spreads = np.empty((len(y), 2)), np.empty(len(y))
+        predicted, spreads = np.empty((len(y), 3)), np.empty(len(y))
         for fold in set(model.held_out_.folds):
             held = model.held_out_.folds == fold
-            for j, name in enumerate(["wide_process", "narrow_process"]):
+            for j, name in enumerate(PROCESSES):
                 member = MEMBERS[name].learn(view.take(~held), goal[~held], 0)
                 predicted[held, j] = member.predict(view.take(held))
                 if j == 0:
@@ -179,20 +181,21 @@ class TestHeldOut:
         X, y = table[:n], accuracies[:n]
         model = quick().fit(X, y, pool=table)
         goal, predicted, spreads = self.by_hand(model, X, y)
-        shares = np.array([model.shares_.get(name, 0.0) for name in ("wide_process", "narrow_process")])
+        shares = np.array([model.shares_.get(name, 0.0) for name in PROCESSES])
+        expected = module._expected(PROCESSES, n)
         np.testing.assert_allclose(model.held_out_.errors, goal - predicted @ shares, atol=1e-9)
         np.testing.assert_allclose(model.held_out_.spreads, spreads, rtol=1e-9)
 
         def loss(at):
-            return np.sum((goal - predicted @ at) ** 2) + 30 * np.sum((at - 0.5) ** 2)
+            return np.sum((goal - predicted @ at) ** 2) + 30 * np.sum((at - expected) ** 2)
 
         if n < 4:
-            assert shares.tolist() == [0.5, 0.5]
+            np.testing.assert_allclose(shares, expected)
         else:
-            near = shares + np.random.default_rng(0).normal(scale=0.02, size=(50, 2))
+            near = shares + np.random.default_rng(0).normal(scale=0.02, size=(50, 3))
             assert all(loss(shares) < loss(np.maximum(other, 0)) for other in near)
             # the fewer accuracies, the nearer to what is expected
-            assert np.abs(shares - 0.5).max() < 0.03 * n
+            assert np.abs(shares - expected).max() < 0.03 * n
 
     def test_equal_rows_are_held_out_together(self, pool):
         table, accuracies = pool
@@ -219,7 +222,7 @@ class TestHeldOut:
         model = Auto().fit(table[:10], accuracies[:10], pool=table, groups=groups)
         assert np.isfinite(model.predict(table)).all()
         assert sorted(np.bincount(model.held_out_.folds)) == [1, 9]
-        assert set(model.members_) == {"wide_process", "narrow_process"}  # trees have nothing to split
+        assert set(model.members_) == {*PROCESSES}  # trees have nothing to split
 
     def test_groups_that_were_torn_apart_are_fitted_again(self, pool, monkeypatch):
         table, accuracies = pool
@@ -265,7 +268,7 @@ class TestHeldOut:
 
 def test_trees_are_left_out_where_asked_for_few_or_not_installed(pool, monkeypatch):
     table, accuracies = pool
-    processes = {"wide_process", "narrow_process"}
+    processes = {*PROCESSES}
     assert set(quick().fit(table[:10], accuracies[:10]).members_) <= processes
     assert set(Auto().fit(table[:7], accuracies[:7]).members_) <= processes
     full = Auto().fit(table[:10], accuracies[:10])
@@ -281,9 +284,11 @@ def test_trees_are_left_out_where_asked_for_few_or_not_installed(pool, monkeypat
 @pytest.mark.parametrize("n", [8, 30, 1000])
 def test_expected_weights(n):
     trees = 0.5 * n / (n + 30)
+    few = 0.6 * 24 / (n + 24)
+    processes = [(1 - few) / 2, (1 - few) / 2, few]
     found = module._expected(list(MEMBERS), n)
-    np.testing.assert_allclose(found, [(1 - trees) / 2, (1 - trees) / 2, trees / 2, trees / 2])
-    assert module._expected(["wide_process", "narrow_process"], n).tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(found, [*((1 - trees) * np.array(processes)), trees / 2, trees / 2])
+    np.testing.assert_allclose(module._expected(PROCESSES, n), processes)
 
 
 def test_what_is_mixed_is_the_weighted_sum_of_members(pool):
