@@ -182,8 +182,9 @@ def test_what_still_fits_is_not_done_again(made, tmp_path, counted):
     ],
 )
 def test_a_changed_input_is_done_again_and_no_other(made, tmp_path, counted, settings, evaluated, searched):
-    run(tmp_path, search=SEARCH)
-    run(tmp_path, *settings, search=SEARCH)
+    search = {**SEARCH, "model": "weighted_sum"}
+    run(tmp_path, search=search)
+    run(tmp_path, *settings, search=search)
     assert counted == {"evaluate": evaluated, "search": searched}
 
 
