@@ -28,8 +28,8 @@ _EXPECTED = 30.0
 _TREES = 30.0
 # With as many accuracies, new weights of the consensus' terms are expected to count half as with none.
 _FEW = 24.0
-# Different architectures under which the weights are those that are expected.
-_FEWEST = 4
+FEWEST = 4
+"""Different architectures under which the weights of the mixture are those that are expected."""
 # Architectures whose covariance matrix fits into memory.
 _MOST = 20_000
 # Of the largest share, under which a member is not kept.
@@ -191,7 +191,7 @@ class Auto(FusionModel):
         if networks > 1:
             folds = _folds(values, accuracies, named)
             predicted, spreads = self._held_out(list(members), view, goal, folds)
-            if networks >= _FEWEST:
+            if networks >= FEWEST:
                 pull = np.sqrt(_EXPECTED)
                 design = np.vstack([predicted, pull * np.eye(len(members))])
                 shares = nnls(design, np.concatenate([goal, pull * shares]))[0]

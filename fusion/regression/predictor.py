@@ -23,7 +23,7 @@ from fusion.regression.source import Source, learned_from
 from fusion.regression.spec import ModelSpec
 from fusion.regression.subset import OnIndicators, WithinGroup
 from fusion.regression.weighted_sum import WeightedSum
-from fusion.regression.within_table import WithinTable
+from fusion.regression.within_table import WithinTable, in_table
 from fusion.spaces import Space, restore_space
 from fusion.storage.files import make_folder, temporary_folder, write_atomic
 from fusion.tables import IndicatorTable, Labelled
@@ -191,7 +191,7 @@ class Predictor:
         model = self.model
         if isinstance(what, IndicatorTable):
             self.check(what)
-            model = self._fitted_in(what if pool is None else pool)
+            model = in_table(model, what if pool is None else pool)
             values, index = what.values([*model.features]), None
             where = str(what.path)
         else:
@@ -206,12 +206,6 @@ class Predictor:
             warnings.warn(line, stacklevel=2)
         found = predicted if interval is None else self._with_ends(predicted, values, interval)
         return found if index is None else found.set_axis(index)
-
-    def _fitted_in(self, table: IndicatorTable) -> OnIndicators | WithinGroup:
-        if isinstance(self.model, WithinTable):
-            anew: WithinTable = self.model
-            return anew.fit(table)
-        return self.model
 
     def _check_intervals(self) -> None:
         if self.by_group:

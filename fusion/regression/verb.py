@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fusion.errors import FusionError
-from fusion.regression.auto import Auto
+from fusion.regression.auto import FEWEST, Auto
 from fusion.regression.base import FusionModel
 from fusion.regression.groups import (
     SCORE,
@@ -105,7 +105,7 @@ def _fit_one(data: Labelled, spec: ModelSpec) -> Predictor:
         sources=(_source(data, features, data.networks),),
         space=data.space,
         ranges=_ranges(data.X[features]),
-        notes=(*data.notes, *_notes("", data.networks), *_mixture(fitted.model_)),
+        notes=(*data.notes, *_notes("", data.networks), *_mixture(fitted.model_, data.twins.nunique())),
     )
 
 
@@ -205,12 +205,12 @@ def _notes(where: str, networks: int) -> list[str]:
     return [f"{where}learned from {networks} networks only; under {_FEW}, predictions are rough"]
 
 
-def _mixture(model: FusionModel) -> list[str]:
+def _mixture(model: FusionModel, networks: int) -> list[str]:
     """Return what `auto` mixed, in words."""
     if not isinstance(model, Auto) or not model.shares_:
         return []
     total = sum(model.shares_.values())
     shares = sorted(model.shares_.items(), key=lambda item: -item[1])
     parts = ", ".join(f"{MEMBERS[name].title} {100 * share / total:.0f} %" for name, share in shares)
-    why = "as is expected of so few" if model.held_out_ is None else "by the errors of left-out architectures"
+    why = "as is expected of so few" if networks < FEWEST else "by the errors of left-out architectures"
     return [f"auto mixed: {parts}, {why}"]

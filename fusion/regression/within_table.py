@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fusion.errors import FusionError
 from fusion.regression.base import FusionModel
 from fusion.regression.spec import ModelSpec
-from fusion.regression.subset import OnIndicators
+from fusion.regression.subset import OnIndicators, WithinGroup
 from fusion.tables import IndicatorTable, Pool
 
 NOT_TRANSFERRED = (
@@ -63,3 +63,13 @@ class WithinTable:
     def weights(self) -> dict[str, float]:
         """Return nothing: without a table there are none."""
         return {}
+
+
+def in_table(
+    model: OnIndicators | WithinGroup | WithinTable, table: IndicatorTable
+) -> OnIndicators | WithinGroup:
+    """Return what predicts in a table: the model, fitted there when it is fitted anew in each."""
+    if isinstance(model, WithinTable):
+        anew: WithinTable = model
+        return anew.fit(table)
+    return model

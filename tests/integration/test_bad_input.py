@@ -124,8 +124,8 @@ def test_model_of_another_version(capsys, work, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(work / "model", model)
     text = (model / "model.json").read_text()
-    assert '"format": 2' in text
-    (model / "model.json").write_text(text.replace('"format": 2', '"format": 999'))
+    assert '"format": 3' in text
+    (model / "model.json").write_text(text.replace('"format": 3', '"format": 999'))
     line = fails(
         capsys,
         "predict",

@@ -46,6 +46,7 @@ def test_predict_writes_intervals(work, tmp_path, capsys):
     assert "coverage 80.0 is not between 0 and 1" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_table_alone_is_ranked(work, tmp_path, capsys):
     table = ["--indicators", str(work / "indicators")]
     assert main(["fit", *table, "--out", str(tmp_path / "m")]) == 0

@@ -16,6 +16,7 @@ from tests.integration.conftest import IMAGES, SPACE
 TABLE = "data/nats-sss-cifar10/indicators"
 FEW = ["params", "flops", "naswot", "synflow", "cj", "os", "nlr", "cnntk"]
 QUICK = ["evaluation.splits=3", "evaluation.bootstrap=20", f"indicators={','.join(FEW)}"]
+QUICK += ["models.auto.params.effort=quick"]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,8 @@ evaluation: {{splits: 3, bootstrap: 20}}
 
 def test_the_saved_model_is_fitted_on_all_accuracies(own, tmp_path):
     run(own, 60, tmp_path / "run")
-    saved = fusion.load(tmp_path / "run" / "model")
+    assert fusion.load(tmp_path / "run" / "model").spec.model == "auto"
+    saved = fusion.load(tmp_path / "run" / "models" / "weighted_sum")
     assert (saved.architectures, saved.networks) == (60, 60)
     data = fusion.load(TABLE).only(indicators=FEW).labelled(own / "60.csv")
     ours = fusion.fit(data, "weighted_sum").predict(data.table)
@@ -167,6 +169,7 @@ workers: 1
 target: accuracy
 accuracies: {{table: {archs}}}
 indicators: params, flops, cj, os
+models: {{weighted_sum: {{model: weighted_sum}}}}
 evaluation: {{splits: 2, bootstrap: 5}}
 search: {{budget: 8, initial: 4, rounds: 2, candidates: 6, repeats: 1}}
 """
