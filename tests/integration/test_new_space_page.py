@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 
-from fusion.evaluation.metrics import split_half_reliability
+from fusion.evaluation import split_half_reliability
 from fusion.extraction.check import check_space
 from fusion.spaces import make_space
 from fusion.tables.encoding import encode
