@@ -16,7 +16,8 @@ from tests.integration.conftest import IMAGES, SPACE
 TABLE = "data/nats-sss-cifar10/indicators"
 FEW = ["params", "flops", "naswot", "synflow", "cj", "os", "nlr", "cnntk"]
 QUICK = ["evaluation.splits=3", "evaluation.bootstrap=20", f"indicators={','.join(FEW)}"]
-QUICK += ["models.auto.params.effort=quick"]
+QUICK += ["models.auto.params.effort=quick"]  # the trees would take most of the time
+QUICK += ["models.weighted_sum.indicators=null", "models.lightgbm.indicators=null"]
 
 
 @pytest.fixture(scope="module")
