@@ -14,13 +14,16 @@ from fusion.indicators import ENCODING, select
 from fusion.regression.base import MODELS, FusionModel, make_model
 from fusion.regression.subset import OnIndicators
 from fusion.settings import Expected, Settings, Text
-from fusion.tables.encoding import PREFIX, is_encoded
+from fusion.tables.encoding import PREFIX, is_encoded, not_encoded
 
 
 def _plain(value: Any) -> Any:
     """Return the Python number of a numpy one, as a grid search chooses them."""
     return value.item() if isinstance(value, np.generic) else value
 
+
+ALL = "all"
+"""Of `ModelSpec.indicators`: all indicators, without the encoding."""
 
 Setting = Annotated[
     bool | int | float | str | None,
@@ -40,7 +43,8 @@ class ModelSpec(Settings):
         Its name in `MODELS`.
     indicators : str or None
         Presets or names of indicators, separated by commas, that it reads; `encoding` stands for all columns
-        of the encoding, and so does `structure`, beside its indicators. By default those that the model
+        of the encoding, and so does `structure`, beside its indicators; `all` alone is all indicators that
+        there are, without the encoding. By default those that the model
         names itself, and else all columns that there are.
     params : dict
         Settings of the model, by name; each a bool, a number, a text or None.
@@ -49,6 +53,8 @@ class ModelSpec(Settings):
     --------
     >>> ModelSpec("weighted_sum", "params,flops").features(["flops", "cj", "params"])
     ['params', 'flops']
+    >>> ModelSpec("weighted_sum", "all").features(["flops", "cj", "encoding.depth"])
+    ['flops', 'cj']
     """
 
     kind = "model"
@@ -77,8 +83,12 @@ class ModelSpec(Settings):
                 f"model {self.model!r} reads the encoding alone, and there is none: several tables share no "
                 "encoding, and in one its architectures must differ; name indicators"
             )
-        reads = MODELS[self.model].reads(columns)
-        names = reads if self.indicators is None else select(self.indicators, encoding)
+        if self.indicators is None:
+            names = MODELS[self.model].reads(columns)
+        elif self.indicators == ALL:
+            names = not_encoded(columns)
+        else:
+            names = select(self.indicators, encoding)
         if missing := [name for name in names if name not in columns]:
             raise FusionError(
                 f"model {self.model!r} reads {', '.join(missing)}, which the table lacks; extract it, or "
