@@ -34,8 +34,8 @@ DESCRIPTIONS = {
     "advantage": "SROCC of a model minus SROCC of the best single indicator, on the same splits and the "
     "same replicates. The best indicator is the one with the highest mean SROCC on the test parts, hence "
     "chosen with hindsight in its favour.",
-    "transfer": "Learned from the accuracies of other spaces or data sets and from none of these; judged "
-    "like a single indicator.",
+    "transfer": "Learned from none of these accuracies: from those of other spaces or data sets or, by "
+    "models that can do without, from no accuracies at all; judged like a single indicator.",
     "learning_curve": "Each size has splits of its own, made in the same way, and is tested on the rest.",
     "baselines": "Every evaluation has them: what the architecture's string says without any indicator "
     "('encoding alone'), indicators together without any accuracy ('no labels'), and the number of "

@@ -126,9 +126,8 @@ class LambdaRank(Boosted):
 
     def _restore(self, state: ModelState, width: int) -> None:
         super()._restore(state, width)
-        features = self.n_features_in_ + len(self.transformer_.flagged_)
-        self.columns_ = different(state.values["columns"], "columns", features)
-        if len(self.columns_) != features:
-            raise ValueError(f"columns are {len(self.columns_)}, not {features}")
+        self.columns_ = different(state.values["columns"], "columns", width)
+        if len(self.columns_) != width:
+            raise ValueError(f"columns are {len(self.columns_)}, not {width}")
         self.slope_ = number(state.values["slope"], "slope")
         self.intercept_ = number(state.values["intercept"], "intercept")

@@ -79,8 +79,7 @@ class Pairwise(FusionModel):
         return ModelState({"coef": self.coef_.tolist(), "rivals": self.rivals_.tolist()})
 
     def _restore(self, state: ModelState, width: int) -> None:
-        features = self.n_features_in_ + len(self.transformer_.flagged_)
-        self.coef_ = vector(state.values["coef"], "coef", features)
+        self.coef_ = vector(state.values["coef"], "coef", width)
         self.rivals_ = vector(state.values["rivals"], "rivals")
         if not len(self.rivals_):
             raise ValueError("rivals are none")
