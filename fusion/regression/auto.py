@@ -22,10 +22,12 @@ from fusion.regression.target import learn_target
 from fusion.regression.views import View, Views
 from fusion.tables import Pool
 
-# With as many accuracies, what the members say of left-out ones counts as much as what is expected.
-_EXPECTED = 30.0
+# Of the expected mixture's squared error, what a departure of 1 from its weights must gain.
+_EXPECTED = 80.0
 # With as many accuracies, trees are expected to weigh half as much as with many.
 _TREES = 30.0
+# Nor does the encoding tell much alone while there are fewer.
+_ENCODING = 60.0
 # With as many accuracies, new weights of the consensus' terms are expected to count half as with none.
 _FEW = 24.0
 FEWEST = 4
@@ -34,6 +36,8 @@ FEWEST = 4
 _MOST = 20_000
 # Of the largest share, under which a member is not kept.
 _NEGLIGIBLE = 0.01
+# Pull towards the expected weights of members that make no error.
+_LEAST = 1e-6
 # The member that says how sure it is.
 _SURE = "wide_process"
 
@@ -74,9 +78,9 @@ class Auto(FusionModel):
     What it sees of a table is a prior score (the consensus of indicators, which needs no accuracies),
     indicators as ranks and as logarithms, features of the cells' graphs and the encoding, all of them on
     the scale of the whole pool, and the indicators without the noise of their initialisation (see `Views`).
-    Its members learn, of each, how the accuracy departs from the prior: three Gaussian processes that
-    learn which features are relevant, on all features, on the indicators alone and on the prior's terms;
-    boosted trees with linear leaves; extremely randomised trees. Each is judged on accuracies that it was
+    Its members learn, of each, how the accuracy departs from the prior: four Gaussian processes that learn
+    which features are relevant, on all features, on the indicators, on the prior's terms and on the encoding
+    alone; boosted trees with linear leaves; extremely randomised trees. Each is judged on accuracies that it was
     not fitted on, and the mixture has the weights, none negative, with the least squared error there; with
     few accuracies they stay near those that are expected, which leave more to the processes.
 
@@ -185,14 +189,14 @@ class Auto(FusionModel):
         members = {
             name: member.learn(view, goal, self.random_state)
             for name, member in MEMBERS.items()
-            if member.usable(networks) and not (self.effort == "quick" and member.slow)
+            if member.usable(view, networks) and not (self.effort == "quick" and member.slow)
         }
         shares = _expected(list(members), len(goal))
         if networks > 1:
             folds = _folds(values, accuracies, named)
             predicted, spreads = self._held_out(list(members), view, goal, folds)
             if networks >= FEWEST:
-                pull = np.sqrt(_EXPECTED)
+                pull = np.sqrt(_EXPECTED * np.mean((goal - predicted @ shares) ** 2) + _LEAST)
                 design = np.vstack([predicted, pull * np.eye(len(members))])
                 shares = nnls(design, np.concatenate([goal, pull * shares]))[0]
             self.held_out_ = HeldOut(folds, goal - predicted @ shares, spreads)
@@ -328,6 +332,7 @@ def _expected(members: list[str], architectures: int) -> Array:
         "few_process": few,
         "wide_process": (1 - few) / 2,
         "narrow_process": (1 - few) / 2,
+        "encoding_process": 0.3 * n / (n + _ENCODING),
         "boosted_trees": trees / (1 - trees) / 2,
         "randomised_trees": trees / (1 - trees) / 2,
     }

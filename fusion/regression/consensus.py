@@ -15,7 +15,7 @@ from fusion.regression.unlabelled import Unlabelled
 
 INDICATORS = (
     *("az_expressivity", "az_progressivity", "az_trainability", "flops", "params"),
-    *("zen", "zico", "meco", "swap_regularised", "naswot"),
+    *("zen", "zico", "meco", "swap_regularised", "naswot", "cnntk"),
 )
 """Indicators that were proposed to rank architectures on their own, and size."""
 

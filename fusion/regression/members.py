@@ -30,8 +30,8 @@ class Member(ABC):
     """Whether it is left out where little time is to be taken."""
 
     @classmethod
-    def usable(cls, architectures: int) -> bool:
-        """Return whether so many different architectures suffice, with what is installed."""
+    def usable(cls, view: View, architectures: int) -> bool:
+        """Return whether so many different architectures suffice, seen so, with what is installed."""
         return True
 
     @classmethod
@@ -119,6 +119,21 @@ class FewProcess(_Process):
         return view.few
 
 
+class EncodingProcess(_Process):
+    """A Gaussian process on the encoding alone, around the prior score."""
+
+    title = "Gaussian process on the encoding"
+    freedom = 0.7
+
+    @staticmethod
+    def rows(view: View) -> Rows:
+        return view.described
+
+    @classmethod
+    def usable(cls, view: View, architectures: int) -> bool:
+        return view.encoding.shape[1] > 0
+
+
 class _Trees(Member):
     kind: ClassVar[type[FusionModel]]
     slow = True
@@ -127,7 +142,7 @@ class _Trees(Member):
         self.model = model
 
     @classmethod
-    def usable(cls, architectures: int) -> bool:
+    def usable(cls, view: View, architectures: int) -> bool:
         return architectures >= _FEWEST_FOR_TREES
 
     @classmethod
@@ -157,8 +172,8 @@ class BoostedTrees(_Trees):
     files = LightGBM.files
 
     @classmethod
-    def usable(cls, architectures: int) -> bool:
-        return super().usable(architectures) and find_spec("lightgbm") is not None
+    def usable(cls, view: View, architectures: int) -> bool:
+        return super().usable(view, architectures) and find_spec("lightgbm") is not None
 
 
 class RandomisedTrees(_Trees):
@@ -173,6 +188,7 @@ MEMBERS: dict[str, type[Member]] = {
     "wide_process": WideProcess,
     "narrow_process": NarrowProcess,
     "few_process": FewProcess,
+    "encoding_process": EncodingProcess,
     "boosted_trees": BoostedTrees,
     "randomised_trees": RandomisedTrees,
 }

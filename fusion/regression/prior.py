@@ -99,8 +99,10 @@ class Prior:
     def terms(self, ranks: Array) -> Array:
         """Return log(rank / N) of each of its indicators, of mean about 0 and standard deviation about 1."""
         # the logarithm of a uniform number has mean -1 and standard deviation 1
-        terms: Array = log_ranks(ranks[:, self.columns] * self.signs, self.size) + 1
-        return terms
+        terms = log_ranks(ranks[:, self.columns] * self.signs, self.size) + 1
+        # row by row in memory, as it is after loading: BLAS rounds otherwise elsewhere
+        contiguous: Array = np.ascontiguousarray(terms)
+        return contiguous
 
     def apply(self, ranks: Array) -> Array:
         """Return the score of each row, shape (n,)."""

@@ -77,6 +77,11 @@ class View:
         return Rows(self.prior, self.terms, self.encoding[:, :0])
 
     @property
+    def described(self) -> Rows:
+        """For a process that learns which columns of the encoding matter."""
+        return Rows(self.prior, self.encoding, self.encoding)
+
+    @property
     def for_trees(self) -> Array:
         """For trees, which need no second scale and make no use of the encoding."""
         return np.hstack([self.prior[:, None], self.ranks, self.others])

@@ -15,7 +15,7 @@ from fusion.regression.members import MEMBERS
 from fusion.regression.order import order_of_rows
 from tests.regression.pools import pool_of
 
-PROCESSES = ["wide_process", "narrow_process", "few_process"]
+PROCESSES = ["wide_process", "narrow_process", "few_process", "encoding_process"]
 
 
 def quick():
@@ -165,7 +165,7 @@ class TestHeldOut:
         goal = -np.log((y.max() - y) / room + 0.5)
         goal = (goal - goal.mean()) / goal.std()
         view = model.views_.of(values, model.transformer_.transform(values))
-        predicted, spreads = np.empty((len(y), 3)), np.empty(len(y))
+        predicted, spreads = np.empty((len(y), len(PROCESSES))), np.empty(len(y))
         for fold in set(model.held_out_.folds):
             held = model.held_out_.folds == fold
             for j, name in enumerate(PROCESSES):
@@ -186,15 +186,17 @@ class TestHeldOut:
         np.testing.assert_allclose(model.held_out_.errors, goal - predicted @ shares, atol=1e-9)
         np.testing.assert_allclose(model.held_out_.spreads, spreads, rtol=1e-9)
 
+        pull = 80 * np.mean((goal - predicted @ expected) ** 2) + 1e-6
+
         def loss(at):
-            return np.sum((goal - predicted @ at) ** 2) + 30 * np.sum((at - expected) ** 2)
+            return np.sum((goal - predicted @ at) ** 2) + pull * np.sum((at - expected) ** 2)
 
         if n < 4:
             np.testing.assert_allclose(shares, expected)
         else:
-            near = shares + np.random.default_rng(0).normal(scale=0.02, size=(50, 3))
+            near = shares + np.random.default_rng(0).normal(scale=0.02, size=(50, len(PROCESSES)))
             assert all(loss(shares) < loss(np.maximum(other, 0)) for other in near)
-            # the fewer accuracies, the nearer to what is expected
+            # near to what is expected
             assert np.abs(shares - expected).max() < 0.03 * n
 
     def test_equal_rows_are_held_out_together(self, pool):
@@ -285,9 +287,11 @@ def test_trees_are_left_out_where_asked_for_few_or_not_installed(pool, monkeypat
 def test_expected_weights(n):
     trees = 0.5 * n / (n + 30)
     few = 0.6 * 24 / (n + 24)
-    processes = [(1 - few) / 2, (1 - few) / 2, few]
+    encoding = 0.3 * n / (n + 60)
+    processes = np.array([(1 - few) / 2, (1 - few) / 2, few, encoding]) / (1 + encoding)
+    trees /= trees + (1 - trees) * (1 + encoding)
     found = module._expected(list(MEMBERS), n)
-    np.testing.assert_allclose(found, [*((1 - trees) * np.array(processes)), trees / 2, trees / 2])
+    np.testing.assert_allclose(found, [*((1 - trees) * processes), trees / 2, trees / 2])
     np.testing.assert_allclose(module._expected(PROCESSES, n), processes)
 
 
