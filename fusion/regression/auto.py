@@ -81,8 +81,8 @@ class Auto(FusionModel):
     Its members learn, of each, how the accuracy departs from the prior: four Gaussian processes that learn
     which features are relevant, on all features, on the indicators, on the prior's terms and on the encoding
     alone; boosted trees with linear leaves; extremely randomised trees. Each is judged on accuracies that it
-    was not fitted on, and the mixture has the weights, none negative, with the least squared error there; with
-    few accuracies they stay near those that are expected, which leave more to the processes.
+    was not fitted on, and the mixture has the weights, none negative, with the least squared error there;
+    with few accuracies they stay near those that are expected, which leave more to the processes.
 
     Parameters
     ----------
