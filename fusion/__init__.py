@@ -2,7 +2,7 @@
 
 Nouns: `IndicatorTable`, `Labelled`, `Predictor`. Verbs: `extract`, `measure`, `fit`, `evaluate`, `search`,
 `score`. Ways in: `space`, `images`, `load`; what there is: `select`, `list_spaces`, `list_indicators`,
-`list_models`, `list_benchmarks`. Each is imported when it is first asked for.
+`list_models`, `list_benchmarks`, `list_shipped`. Each is imported when it is first asked for.
 """
 
 from importlib import import_module
@@ -29,6 +29,7 @@ _FACE = {
     "list_benchmarks": "fusion.face",
     "list_indicators": "fusion.face",
     "list_models": "fusion.face",
+    "list_shipped": "fusion.face",
     "list_spaces": "fusion.face",
     "load": "fusion.face",
     "measure": "fusion.training",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from fusion.face import list_benchmarks as list_benchmarks
     from fusion.face import list_indicators as list_indicators
     from fusion.face import list_models as list_models
+    from fusion.face import list_shipped as list_shipped
     from fusion.face import list_spaces as list_spaces
     from fusion.face import load as load
     from fusion.face import space as space

@@ -11,8 +11,9 @@ from fusion.benchmarks import BENCHMARKS
 from fusion.errors import FusionError
 from fusion.indicators import INDICATORS
 from fusion.regression import MODELS, Predictor
+from fusion.regression.shipped import shipped_models
 from fusion.spaces import SPACES, Space, make_space
-from fusion.storage.bundled import find
+from fusion.storage.bundled import find_model, is_model
 from fusion.tables import IndicatorTable
 
 
@@ -46,7 +47,8 @@ def load(path: Path | str, space: Space | str | None = None) -> IndicatorTable |
     Parameters
     ----------
     path : path
-        That `extract`, `fit` or a pipeline wrote, or of a bundled one such as `models/digits-tss`.
+        That `extract`, `fit` or a pipeline wrote; or the name of a model that comes with the package, see
+        `list_shipped`.
     space : Space or str, optional
         Needed of a space that is not registered: itself, or its class as `file.py:Class`.
 
@@ -61,8 +63,8 @@ def load(path: Path | str, space: Space | str | None = None) -> IndicatorTable |
     >>> fusion.load("data/nats-sss-cifar10/indicators").values().shape
     (600, 97)
     """
-    folder = find(path)
-    if (folder / "model.json").exists():
+    folder = find_model(path)
+    if is_model(folder):
         return Predictor.load(folder, space)
     if (folder / "meta.json").exists():
         return IndicatorTable.open(folder, space)
@@ -115,6 +117,18 @@ def list_benchmarks(pattern: str = "*") -> list[str]:
     ['nats-sss', 'nats-tss']
     """
     return _matching(BENCHMARKS, pattern)
+
+
+def list_shipped(pattern: str = "*") -> list[str]:
+    """Return the names of the fitted models that come with the package and match a shell pattern.
+
+    Examples
+    --------
+    >>> import fusion
+    >>> fusion.list_shipped("digits-*")
+    ['digits-tss']
+    """
+    return _matching(shipped_models(), pattern)
 
 
 def _matching(names: Iterable[str], pattern: str) -> list[str]:

@@ -12,7 +12,7 @@ FACE = {
     *("Accuracies", "FusionError", "IndicatorTable", "Judging", "Labelled", "ModelSpec", "Predictor"),
     *("Recipe", "SearchSettings", "Work", "evaluate", "extract", "fit", "images", "list_benchmarks"),
     *("list_indicators", "list_models", "list_spaces", "load", "measure", "score", "search", "select"),
-    "space",
+    *("list_shipped", "space"),
 }
 FOLDERS = {
     "benchmarks": {"BENCHMARKS", "Benchmark"},

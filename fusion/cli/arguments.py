@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fusion
-from fusion.storage.bundled import find
+from fusion.storage.bundled import find, find_model
 
 if TYPE_CHECKING:
     from fusion.evaluation import Judging
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SPACE = "name (see `fusion list spaces`), or a class of your own as file.py:Class or module:Class"
 OWN_SPACE = "class of a space of your own, as file.py:Class or module:Class; a table or model imports none"
+MODEL = "folder that `fusion fit` wrote, or a name of `fusion list shipped`"
 ARCHS = "file (CSV or Parquet with a column `arch`, or one a line), all, sample:N or sample:N:SEED"
 
 
@@ -67,7 +68,7 @@ def _fit(sub: argparse.ArgumentParser) -> None:
 
 
 def _predict(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--model", required=True, type=find, help="folder that `fusion fit` wrote")
+    sub.add_argument("--model", required=True, type=find_model, help=MODEL)
     sub.add_argument("--indicators", type=find, help="indicator table; without it they are extracted")
     sub.add_argument("--archs", required=True, help=ARCHS + "; other columns are kept")
     sub.add_argument("--arch-column", help="column of the architectures")
@@ -79,7 +80,7 @@ def _predict(sub: argparse.ArgumentParser) -> None:
 
 
 def _explain(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--model", required=True, type=find, help="folder that `fusion fit` wrote")
+    sub.add_argument("--model", required=True, type=find_model, help=MODEL)
     sub.add_argument("--indicators", required=True, type=find, help="indicator table, as the model's")
     sub.add_argument("--accuracies", type=find, help="plain table, best of what the model did not learn from")
     sub.add_argument("--target", default="accuracy", help="column of the accuracies (default: accuracy)")
@@ -131,7 +132,8 @@ def _check_space(sub: argparse.ArgumentParser) -> None:
 
 def _list(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
-        "what", help="spaces, indicators, probes, models, metrics, benchmarks, searches or pipeline-keys"
+        "what",
+        help="spaces, indicators, probes, models, shipped, metrics, benchmarks, searches or pipeline-keys",
     )
     form = sub.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true")

@@ -14,6 +14,7 @@ from fusion.pipeline.config import Pipeline
 from fusion.probes import PROBES
 from fusion.registry import Registry, about, suggest
 from fusion.regression import MODELS, models_page
+from fusion.regression.shipped import shipped_models
 from fusion.search import PROPOSERS
 from fusion.settings import Settings, describe
 from fusion.spaces import SPACES, Space
@@ -26,7 +27,7 @@ def catalogue(what: str) -> list[dict[str, Any]]:
     Parameters
     ----------
     what : str
-        One of `REGISTRIES`, or `KEYS`.
+        One of `REGISTRIES`, `SHIPPED` or `KEYS`.
 
     Raises
     ------
@@ -45,8 +46,10 @@ def catalogue(what: str) -> list[dict[str, Any]]:
             for prefix, cls in _pipeline_classes().items()
             for key in describe(cls)
         ]
+    if what == SHIPPED:
+        return [{"name": name, "summary": title} for name, title in shipped_models().items()]
     if what not in REGISTRIES:
-        known = [*REGISTRIES, KEYS]
+        known = [*REGISTRIES, SHIPPED, KEYS]
         raise FusionError(
             f"list {what}: no such list; {suggest(what, known) or 'known: ' + ', '.join(known)}"
         )
@@ -74,6 +77,7 @@ def _metric(one: Metric) -> dict[str, Any]:
 
 # what `fusion list` can list
 KEYS = "pipeline-keys"
+SHIPPED = "shipped"
 REGISTRIES: dict[str, Registry[Any]] = {
     registry.group.removeprefix("fusion."): registry
     for registry in (SPACES, INDICATORS, PROBES, MODELS, METRICS, BENCHMARKS, PROPOSERS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -146,36 +145,22 @@ def _fit(args: argparse.Namespace) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from fusion.regression import Predictor
+    from fusion.regression.answer import answer_file
     from fusion.storage.files import check_frame_name, write_frame
-    from fusion.tables import IndicatorTable
-    from fusion.tables.choosing import find_rows
 
     check_frame_name(args.out)
-    predictor = Predictor.load(args.model, args.space)
-    table = None if args.indicators is None else IndicatorTable.open(args.indicators, args.space)
-    space = predictor.space if table is None else table.space
-    if space is None:
-        raise FusionError(f"{args.model}: was fitted on several tables; give --indicators of the new one")
-    found = find_rows(space, args.archs, args.arch_column)
-    if table is not None:
-        predictor.check(table)
-        found = found.within(table)
+    found = answer_file(
+        *(args.model, args.archs, args.arch_column),
+        indicators=args.indicators,
+        space=args.space,
+        interval=args.interval,
+        images=args.images,
+        out=args.out.with_name(f"{args.out.stem}-indicators"),
+        work=_work(args),
+    )
     _told(found.told)
-    with warnings.catch_warnings(record=True) as remarks:
-        warnings.simplefilter("always", UserWarning)
-        if table is None:
-            folder = args.out.with_name(f"{args.out.stem}-indicators")
-            predicted = predictor.predict(
-                found.archs, interval=args.interval, images=args.images, out=folder, work=_work(args)
-            )
-        else:
-            by_key = predictor.predict(table.only(found.archs), interval=args.interval, pool=table)
-            predicted = by_key.loc[[space.canonical(arch) for arch in found.archs]]
-    _told(str(remark.message) for remark in remarks)
-    numbers = predicted if args.interval else predicted.to_frame("predicted")
-    write_frame(args.out, found.columns.assign(**numbers.to_dict("list")))
-    print(f"{len(predicted)} architectures predicted: {args.out}")
+    write_frame(args.out, found.frame)
+    print(f"{found}: {args.out}")
 
 
 def _explain(args: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from fusion.errors import FusionError
 from fusion.indicators import INDICATORS
@@ -125,6 +126,8 @@ class Auto(FusionModel):
         self.effort = effort
         self.random_state = random_state
 
+    # thousands of small factorisations: with more threads most of the time goes into waiting for each other
+    @threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]
     def fit(
         self,
         X: npt.ArrayLike,

@@ -131,7 +131,7 @@ class EncodingProcess(_Process):
 
     @classmethod
     def usable(cls, view: View, architectures: int) -> bool:
-        return view.encoding.shape[1] > 0
+        return bool(view.encoding.shape[1])
 
 
 class _Trees(Member):

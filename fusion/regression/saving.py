@@ -16,11 +16,11 @@ from fusion.errors import FusionError
 from fusion.regression.base import MODELS, FusionModel, ModelState
 from fusion.regression.source import Line, Source
 from fusion.regression.spec import ModelSpec, Setting
+from fusion.storage.bundled import MODEL_FILE
 from fusion.storage.documents import member, read_json, read_text
 from fusion.storage.files import write_atomic
 
 FORMAT = 3
-MODEL_FILE = "model.json"
 
 _FIT = "fit the model again"
 _DEEPEST = 32

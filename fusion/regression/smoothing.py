@@ -13,7 +13,7 @@ from fusion.regression.columns import Array
 from fusion.regression.kernels import blocks, matern, squared_distances
 
 # Architectures between which the kernel is interpolated; the time grows with its square.
-_LANDMARKS = 2048
+_LANDMARKS = 1024
 # Of more architectures than these, so many say what is smooth; memory grows with them.
 _MOST = 16_384
 _LENGTH = 1.5

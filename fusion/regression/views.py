@@ -31,6 +31,8 @@ _FAR = 4.0
 _FARTHEST = 1e6
 # Keeps standard deviations from 0.
 _THIN = 1e-12
+# Digits after the point of what is seen: more say nothing of an architecture and fill saved models.
+_DIGITS = 5
 # Pools whose views are remembered.
 _KEPT = 4
 _recent: OrderedDict[bytes, Views] = OrderedDict()
@@ -242,6 +244,7 @@ class Views:
         """
         code = np.where(np.isfinite(values[:, self.encoding]), values[:, self.encoding], 0.0)
         code = np.clip(np.ascontiguousarray((code - self.centre) / self.scale), -_FARTHEST, _FARTHEST)
+        code = code.round(_DIGITS)
         ranks, count = features[:, self.indicators], len(self.indicators)
         logs = ranks
         if self.logs is not None:
@@ -251,8 +254,9 @@ class Views:
             ranks, logs = both[:, :count], both[:, count:]
         others = np.hstack([features[:, self.others], features[:, values.shape[1] + self.flags]])
         # row by row in memory, as it is after loading: BLAS rounds otherwise elsewhere
-        ranks, logs, others = (np.ascontiguousarray(part) for part in (ranks, logs, others))
-        return View(self.prior.apply(ranks), self.prior.terms(ranks), ranks, logs, others, code)
+        ranks, logs, others = (np.ascontiguousarray(part).round(_DIGITS) for part in (ranks, logs, others))
+        prior, terms = self.prior.apply(ranks).round(_DIGITS), self.prior.terms(ranks).round(_DIGITS)
+        return View(prior, terms, ranks, logs, others, code)
 
     def to_state(self) -> dict[str, Any]:
         """Return what was learned, in JSON values."""

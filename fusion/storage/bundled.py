@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fusion.storage.documents import PACKED
+
+MODEL_FILE = "model.json"
+"""In the folder of a fitted model, perhaps packed."""
+
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -28,3 +33,20 @@ def find(path: str | Path) -> Path:
         return given
     inside = bundled(str(given))
     return inside if inside.exists() else given
+
+
+def is_model(folder: Path) -> bool:
+    """Return whether a fitted model lies in a folder."""
+    return any((folder / name).exists() for name in (MODEL_FILE, f"{MODEL_FILE}{PACKED}"))
+
+
+def find_model(name: str | Path) -> Path:
+    """Return the folder of a model: a path, or the name of a bundled one.
+
+    Examples
+    --------
+    >>> find_model("digits-tss").name
+    'digits-tss'
+    """
+    given, inside = find(name), bundled("models") / name
+    return inside if not is_model(given) and is_model(inside) else given

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from fusion.storage.files import write_atomic
 
 # of a document; what belongs to data lies in Parquet, and LightGBM's trees in a text of their own
 MAX_BYTES = 64 * 2**20
+PACKED = ".gz"
+"""At the end of the name of a file that is compressed by gzip."""
 
 
 def read_json(path: Path, *, repair: str) -> dict[str, Any]:
@@ -29,14 +33,9 @@ def read_json(path: Path, *, repair: str) -> dict[str, Any]:
     FusionError
         When it is larger than `MAX_BYTES`, no JSON, nested too deeply, or no object.
     """
+    data = _read(path, repair)
     try:
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise FusionError(f"{path}: {size:,} bytes are too many for this file; {repair}")
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, FusionError):
-        raise
-    except OSError as error:
-        raise FusionError(f"{path}: not readable ({error.strerror})") from None
+        content = json.loads(data)
     except RecursionError:
         raise FusionError(f"{path}: nested too deeply; {repair}") from None
     except ValueError as error:
@@ -47,7 +46,7 @@ def read_json(path: Path, *, repair: str) -> dict[str, Any]:
 
 
 def member(folder: Path, name: str) -> Path:
-    """Return the path of a file in a folder that may come from anywhere.
+    """Return the path of a file in a folder that may come from anywhere; of its packed form without itself.
 
     Raises
     ------
@@ -58,7 +57,9 @@ def member(folder: Path, name: str) -> Path:
     """
     if name != Path(name).name:
         raise FusionError(f"{folder}: {name!r} is no file name")
-    path = folder / name
+    path, packed = folder / name, folder / f"{name}{PACKED}"
+    if not path.exists() and packed.exists():
+        path = packed
     try:
         real = path.resolve(strict=True)
     except FileNotFoundError:
@@ -81,15 +82,31 @@ def read_text(path: Path, *, repair: str) -> str:
         When it is larger than `MAX_BYTES`, or no UTF-8.
     """
     try:
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise FusionError(f"{path}: {size:,} bytes are too many for this file; {repair}")
-        return path.read_bytes().decode()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise FusionError(f"{path}: not readable ({error.strerror})") from None
+        return _read(path, repair).decode()
     except UnicodeDecodeError:
         raise FusionError(f"{path}: no text in UTF-8; {repair}") from None
+
+
+def _read(path: Path, repair: str) -> bytes:
+    """Return the bytes of a file, unpacked where its name says that it is packed."""
+    try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise FusionError(f"{path}: {size:,} bytes are too many for this file; {repair}")
+        if path.suffix != PACKED:
+            return path.read_bytes()
+        with gzip.open(path) as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FusionError(
+            f"{path}: truncated or not packed by gzip, not readable ({error}); {repair}"
+        ) from None
+    except OSError as error:
+        raise FusionError(f"{path}: not readable ({error.strerror})") from None
+    if len(data) > MAX_BYTES:
+        raise FusionError(f"{path}: unpacks to more than {MAX_BYTES:,} bytes; {repair}")
+    return data
 
 
 def write_json(path: Path, content: Any, *, sort_keys: bool = False) -> None:
