@@ -74,7 +74,7 @@ def clean_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
     stage_spectra : list of Tensor (channels,), float64
         Per stage, eigenvalues of the covariance of its channels; see `Stages`.
     map_eigenvalues : Tensor (layers,), float64
-        Smallest eigenvalue of the correlations between channels, for the first sample.
+        Smallest eigenvalue of the correlations between channels, for the first sample; in no order.
     input_gradient : Tensor (batch, pixels)
         d(sum of all logits)/d(input).
     input_correlations : Tensor (batch, batch), float64

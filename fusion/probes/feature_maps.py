@@ -14,11 +14,17 @@ from fusion.probes.meter import Meter
 
 
 class FeatureCorrelations:
-    """Takes the correlations between the channels of every layer's output for the first sample."""
+    """Takes the correlations between the channels of every layer's output for the first sample.
+
+    They are the Gram matrix of centred rows, one per channel, so their rank is below the number of
+    positions: with no more positions than channels, or with a constant channel, the smallest eigenvalue is
+    0, and neither the matrix nor its eigenvalues are computed.
+    """
 
     def __init__(self, network: nn.Module, meter: Meter) -> None:
         self.meter = meter
         self.modules = [module for module in network.modules() if not any(module.children())]
+        self.layers = 0
         self.matrices: list[Tensor] = []
 
     @contextmanager
@@ -28,25 +34,27 @@ class FeatureCorrelations:
         def hook(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             if isinstance(output, Tensor) and output.dim() == 4 and output.shape[2] * output.shape[3] > 1:
                 with self.meter.of("map_eigenvalues"):
-                    self.matrices.append(_correlations(output[0].detach().flatten(1)))
+                    self._take(output[0].detach().flatten(1))
 
         with hooked(self.modules, hook):
             yield
 
+    def _take(self, rows: Tensor) -> None:
+        self.layers += 1
+        channels, positions = rows.shape
+        if positions <= channels:
+            return
+        rows = rows - rows.mean(1, keepdim=True)
+        norms = rows.norm(dim=1, keepdim=True)
+        if (norms > 0).all():
+            rows = rows / norms
+            self.matrices.append(rows @ rows.T)
+
     def smallest_eigenvalues(self) -> Tensor:
-        """Return (layers,), float64: the smallest eigenvalue of each layer's correlations."""
-        found = torch.zeros(len(self.matrices), dtype=torch.float64)
+        """Return (layers,), float64: the smallest eigenvalue of each layer's correlations, in no order."""
+        found = [torch.zeros(0, dtype=torch.float64)]
         sizes = {len(matrix) for matrix in self.matrices}
         for size in sorted(sizes):  # one call for all matrices of a size
-            which = [i for i, matrix in enumerate(self.matrices) if len(matrix) == size]
-            stack = torch.stack([self.matrices[i] for i in which])
-            found[which] = torch.linalg.eigvalsh(stack.double().cpu())[:, 0]
-        return found
-
-
-def _correlations(rows: Tensor) -> Tensor:
-    """Return Pearson's correlations (channels, channels); 0 with a constant channel."""
-    rows = rows - rows.mean(1, keepdim=True)
-    norms = rows.norm(dim=1, keepdim=True)
-    rows = torch.where(norms > 0, rows / norms, 0)
-    return rows @ rows.T
+            stack = torch.stack([matrix for matrix in self.matrices if len(matrix) == size])
+            found.append(torch.linalg.eigvalsh(stack.double().cpu())[:, 0])
+        return torch.cat([*found, torch.zeros(self.layers - len(self.matrices), dtype=torch.float64)])
