@@ -25,9 +25,9 @@ LEVELS = ("structure", "forward", "fast", "standard")
 # Networks of a trial, the first of which warms up, and the share of the time left after which it ends.
 _TRIED, _SHARE = 5, 0.05
 # With all cores at work and networks at hand that the trial did not see, one takes longer.
-_SLOWER = 1.25
+SLOWER = 1.25
 # Trials of what was added to a level.
-_ROUNDS = 2
+_ROUNDS = 3
 
 Seconds = Annotated[float, Field(ge=0, lt=float("inf"))]
 
@@ -93,6 +93,7 @@ def afford(
     moment: float,
     worth: Collection[str],
     work: Work,
+    slower: float = SLOWER,
 ) -> Choice:
     """Return the indicators that can be computed for all networks before a moment.
 
@@ -114,11 +115,12 @@ def afford(
         Indicators that are worth more than others.
     work : Work
         By what they will be computed.
+    slower : float
+        How many times as long a network takes then as in the trial, which is in one process.
     """
-    rounds = -(-len(keys) // work.processes)
 
     def fits(seconds: float) -> bool:
-        return rounds * seconds * _SLOWER <= moment - time.monotonic()
+        return in_time(len(keys), slower * seconds, moment, work)
 
     timed = partial(_timed, space, keys, batch, moment, work)
     chosen: dict[str, float] = {}
@@ -131,7 +133,13 @@ def afford(
                 chosen = _extended(chosen, found, worth, fits, timed)
             break
         chosen = found
-    return Choice(indicators=[name for name in every if name in chosen], timed={**every, **chosen})
+    names = [name for name in select(LEVELS[-1]) if name in chosen]
+    return Choice(indicators=names, timed={**every, **chosen})
+
+
+def in_time(networks: int, seconds: float, moment: float, work: Work) -> bool:
+    """Return whether so many networks, of so many seconds each, are computed before a moment."""
+    return -(-networks // work.processes) * seconds <= moment - time.monotonic()
 
 
 def _timed(

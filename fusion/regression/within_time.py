@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from fusion.errors import FusionError
 from fusion.extraction import extract
-from fusion.extraction.affordable import Choice, afford
+from fusion.extraction.affordable import Choice, afford, in_time
 from fusion.extraction.cost import duration
 from fusion.extraction.verb import BATCH_SIZE, draw_batch, unextracted
 from fusion.images import Batch, ImageSet
@@ -31,6 +33,9 @@ from fusion.tables.indicator_table import KEYS
 from fusion.work import Work
 from fusion.work.tasks import until
 
+# Architectures, names of indicators -> their table.
+Compute: TypeAlias = Callable[[Sequence[str], Sequence[str]], IndicatorTable]
+
 CHOSEN = "within.json"
 """The file beside a table's metadata that says which indicators were chosen for it."""
 
@@ -40,6 +45,8 @@ STRUCTURE = "structure"
 # A fit on indicators and encoding takes so many times as long as one on the encoding alone; and of all the
 # time, the share that is kept for what is slower than expected.
 _FITS, _MARGIN = 4.0, 0.05
+# The share of the time for extraction after which it is looked at how fast it goes.
+_PACE = 0.1
 # Networks that each process may have in hand when the time is up.
 _IN_HAND = 2
 # Indicators that `lines` names one by one.
@@ -146,9 +153,10 @@ def predict_within(
     see `fusion.extraction.affordable.afford`; the indicators of `fusion.regression.consensus` are worth
     more than others there. The reserve is for the fit (4 times that on the encoding) and for what is slower
     than expected (5 % of the time). They are computed for the networks with accuracies first, then for the
-    others in a random order, until that time is up. Last, `auto` is fitted on all that was computed, and
-    predicts the architectures that have indicators; the encoding alone predicts the others, and all where
-    some network with an accuracy has none yet.
+    others in a random order, until that time is up. After a tenth of it, some of them are left out if not
+    all networks will be done in time at the pace so far. Last, `auto` is fitted on all that was computed,
+    and predicts the architectures that have indicators; the encoding alone predicts the others, and all
+    where some network with an accuracy has none yet.
 
     Called again with the same `out`, it goes on with the same indicators, and computes nothing twice. What
     a reader of the predictions should know is told by `warnings`, see `Predictor.predict`.
@@ -194,15 +202,14 @@ def predict_within(
         by_key = _predicted(plain, accuracies, ModelSpec("auto", ENCODING), settings.interval)
     reserve = _FITS * clock.stages["encoding"] + _MARGIN * seconds
     moment = clock.started + seconds - reserve
-    with clock.stage("trial"):
-        choice = _choose(folder / CHOSEN, space, keys, batch, moment, work)
-    with clock.stage("extraction"), until(moment - _IN_HAND * choice.each):
-        table = plain
+    compute = partial(extract, space, images=batch, out=folder, seed=settings.seed, work=work)
+    with clock.stage("choice"):
+        choice = _choose(folder / CHOSEN, space, keys, batch, moment, compute, work)
+    table = plain
+    with clock.stage("extraction"):
         if choice.indicators:
-            table = extract(
-                space, keys, choice.indicators, images=batch, out=folder, seed=settings.seed, work=work
-            )
-            table = replace(table, keys=tuple(_extracted(table)), compute=None)
+            with until(moment - _IN_HAND * choice.each):
+                table = _complete(compute(keys, choice.indicators))
     found = set(table.keys or ()) if choice.indicators else set()
     with clock.stage("fit"):
         if found.issuperset(known):
@@ -236,28 +243,44 @@ def _predicted(
     return fit(Labelled.join(table, accuracies), spec).predict(table, interval=interval)
 
 
-def _choose(path: Path, space: Space, keys: Sequence[str], batch: Batch, moment: float, work: Work) -> Choice:
-    """Return what was chosen before, or what is chosen now."""
+def _choose(
+    path: Path, space: Space, keys: Sequence[str], batch: Batch, moment: float, compute: Compute, work: Work
+) -> Choice:
+    """Return what was chosen before; or what is chosen now, and fits at the pace of the first networks."""
     if (before := Choice.load(path)) is not None:
         return before
-    choice = Choice(indicators=[], timed={})
-    if moment > time.monotonic():
-        choice = afford(space, keys, batch, moment=moment, worth=CONSENSUS, work=work)
-    if choice.indicators:  # else nothing will be there to go on with
-        choice.save(path)
+    now = time.monotonic()
+    if moment <= now:
+        return Choice(indicators=[], timed={})
+    choose = partial(afford, space, batch=batch, moment=moment, worth=CONSENSUS, work=work)
+    choice = choose(keys)
+    if choice.indicators:
+        choice.save(path)  # an interruption from here on changes nothing
+        with until(now + _PACE * (moment - now)):
+            table = _complete(compute(keys, choice.indicators))
+        done = set(table.keys or ())
+        left = [key for key in keys if key not in done]
+        # what each took with all processes at work
+        seconds = float(table.seconds().sum()) if done else 0.0
+        if left and not in_time(len(left), seconds, moment, work):
+            again = choose(left, slower=seconds / choice.each)
+            names = [name for name in choice.indicators if name in again.indicators]
+            choice = Choice(indicators=names, timed={**choice.timed, **again.timed})
+            if names:
+                choice.save(path)
     if work.progress:
         print(_chosen(choice.indicators, choice.left_out), file=sys.stderr)
     return choice
 
 
-def _extracted(table: IndicatorTable) -> list[str]:
-    """Return the networks of a table that have all its indicators."""
+def _complete(table: IndicatorTable) -> IndicatorTable:
+    """Return a table of the networks that have all its indicators, which cannot grow."""
     names = set(table.indicators or ())
     rows = table.store.read(KEYS)
     rows = rows[rows["indicator"].isin(names) & (rows["repeat"] == 0)]
     counts = rows["key"].value_counts()
     there = set(counts.index[counts == len(names)])
-    return [key for key in table.keys or () if key in there]
+    return replace(table, keys=tuple(key for key in table.keys or () if key in there), compute=None)
 
 
 def _costs(choice: Choice, table: IndicatorTable, networks: int) -> pd.DataFrame:
