@@ -45,8 +45,11 @@ STRUCTURE = "structure"
 # A fit on indicators and encoding takes so many times as long as one on the encoding alone; and of all the
 # time, the share that is kept for what is slower than expected.
 _FITS, _MARGIN = 4.0, 0.05
-# The share of the time for extraction after which it is looked at how fast it goes.
-_PACE = 0.1
+# The share of the time for extraction after which it is looked at how fast it goes, and the fewest networks
+# of each process from which that is told.
+_PACE, _FEWEST = 0.15, 4
+# The share of the networks that must be done in time at that pace, for the choice to stay.
+_ENOUGH = 0.8
 # Networks that each process may have in hand when the time is up.
 _IN_HAND = 2
 # Indicators that `lines` names one by one.
@@ -153,10 +156,10 @@ def predict_within(
     see `fusion.extraction.affordable.afford`; the indicators of `fusion.regression.consensus` are worth
     more than others there. The reserve is for the fit (4 times that on the encoding) and for what is slower
     than expected (5 % of the time). They are computed for the networks with accuracies first, then for the
-    others in a random order, until that time is up. After a tenth of it, some of them are left out if not
-    all networks will be done in time at the pace so far. Last, `auto` is fitted on all that was computed,
-    and predicts the architectures that have indicators; the encoding alone predicts the others, and all
-    where some network with an accuracy has none yet.
+    others in a random order, until that time is up. After 15 % of it, some indicators are dropped if less
+    than four fifths of the networks will be done in time at the pace so far. Last, `auto` is fitted on all
+    that was computed, and predicts the architectures that have indicators; the encoding alone predicts the
+    others, and all where some network with an accuracy has none yet.
 
     Called again with the same `out`, it goes on with the same indicators, and computes nothing twice. What
     a reader of the predictions should know is told by `warnings`, see `Predictor.predict`.
@@ -260,10 +263,10 @@ def _choose(
             table = _complete(compute(keys, choice.indicators))
         done = set(table.keys or ())
         left = [key for key in keys if key not in done]
-        # what each took with all processes at work
-        seconds = float(table.seconds().sum()) if done else 0.0
-        if left and not in_time(len(left), seconds, moment, work):
-            again = choose(left, slower=seconds / choice.each)
+        pace = _pace(table, work.processes)
+        enough = math.ceil(_ENOUGH * len(left))
+        if left and pace is not None and not in_time(enough, pace, moment, work):
+            again = choose(left, slower=pace / choice.each)
             names = [name for name in choice.indicators if name in again.indicators]
             choice = Choice(indicators=names, timed={**choice.timed, **again.timed})
             if names:
@@ -271,6 +274,20 @@ def _choose(
     if work.progress:
         print(_chosen(choice.indicators, choice.left_out), file=sys.stderr)
     return choice
+
+
+def _pace(table: IndicatorTable, processes: int) -> float | None:
+    """Return what a network takes with all processes at work; None where too few tell.
+
+    The slowest network of each process is left out, for it may be the first, which warms up.
+    """
+    keys, names = table.keys or (), table.indicators or ()
+    if len(keys) < _FEWEST * processes:
+        return None
+    rows = table.store.read()
+    rows = rows[rows["key"].isin(keys) & rows["indicator"].isin(names)]
+    seconds = rows.groupby("key")["seconds"].sum().sort_values()
+    return float(seconds.iloc[:-processes].mean())
 
 
 def _complete(table: IndicatorTable) -> IndicatorTable:

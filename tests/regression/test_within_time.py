@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,7 +23,7 @@ from fusion.spaces import make_space
 from fusion.spaces.nats_tss import NatsTss
 from fusion.work import Work
 from tests.tables.reading import read_rows
-from tests.tables.small import accuracies_of, distinct
+from tests.tables.small import accuracies_of, distinct, table_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -247,6 +248,17 @@ class TestTimeIsUp:
         assert computed.names == [tuple(NAMES)] * 14 + [("params", "flops")] * 16
 
 
+def test_the_pace_is_told_by_enough_networks_without_the_slowest_of_each_process(tmp_path):
+    values = pd.DataFrame(1.0, pd.Index(EVERY[:9], name="key"), ["params", "flops", "zen"])
+    table = table_of(tmp_path / "t", values, of=SPACE)  # 0.1 s each
+    slow = {"key": EVERY[9], "indicator": "flops", "repeat": 0, "value": 1.0, "status": "ok", "seconds": 9.0}
+    table.store.add(pd.DataFrame([slow]))
+    seen = replace(table, keys=tuple(EVERY[:10]), indicators=("params", "flops"))
+    assert module._pace(seen, 1) == pytest.approx(0.2)
+    assert module._pace(seen, 3) is None
+    assert module._pace(replace(seen, keys=()), 1) is None
+
+
 def test_the_time_is_kept(tmp_path, monkeypatch):
     def slowly(names, subject):
         time.sleep(0.2)
@@ -316,7 +328,7 @@ class TestBadInput:
 
     @pytest.mark.parametrize("interval", [0.0, 1.0, "wide"])
     def test_an_interval_that_is_none(self, tmp_path, interval, computed):
-        with pytest.raises(FusionError, match="interval|coverage"):
+        with pytest.raises(FusionError, match=r"interval|coverage"):
             run(tmp_path / "t", interval=interval)
         assert computed.keys == []
 
