@@ -48,8 +48,6 @@ _FITS, _MARGIN = 4.0, 0.05
 # The share of the time for extraction after which it is looked at how fast it goes, and the fewest networks
 # of each process from which that is told.
 _PACE, _FEWEST = 0.15, 4
-# The share of the networks that must be done in time at that pace, for the choice to stay.
-_ENOUGH = 0.8
 # Networks that each process may have in hand when the time is up.
 _IN_HAND = 2
 # Indicators that `lines` names one by one.
@@ -156,10 +154,10 @@ def predict_within(
     see `fusion.extraction.affordable.afford`; the indicators of `fusion.regression.consensus` are worth
     more than others there. The reserve is for the fit (4 times that on the encoding) and for what is slower
     than expected (5 % of the time). They are computed for the networks with accuracies first, then for the
-    others in a random order, until that time is up. After 15 % of it, some indicators are dropped if less
-    than four fifths of the networks will be done in time at the pace so far. Last, `auto` is fitted on all
-    that was computed, and predicts the architectures that have indicators; the encoding alone predicts the
-    others, and all where some network with an accuracy has none yet.
+    others in a random order, until that time is up. After 15 % of it, some indicators are dropped if not all
+    networks will be done in time at the pace so far. Last, `auto` is fitted on all that was computed, and
+    predicts the architectures that have indicators; the encoding alone predicts the others, and all where
+    some network with an accuracy has none yet.
 
     Called again with the same `out`, it goes on with the same indicators, and computes nothing twice. What
     a reader of the predictions should know is told by `warnings`, see `Predictor.predict`.
@@ -264,8 +262,7 @@ def _choose(
         done = set(table.keys or ())
         left = [key for key in keys if key not in done]
         pace = _pace(table, work.processes)
-        enough = math.ceil(_ENOUGH * len(left))
-        if left and pace is not None and not in_time(enough, pace, moment, work):
+        if left and pace is not None and not in_time(len(left), pace, moment, work):
             again = choose(left, slower=pace / choice.each)
             names = [name for name in choice.indicators if name in again.indicators]
             choice = Choice(indicators=names, timed={**choice.timed, **again.timed})
