@@ -28,7 +28,15 @@ FOLDERS = {
         *("MODELS", "FusionIndicator", "FusionModel", "Group", "IndicatorTransform", "LightGBM", "ModelSpec"),
         *("ModelState", "OnIndicators", "Predictor", "Source", "WeightedSum", "WithinGroup", "fit"),
         *("fit_groups", "grouped", "make_model", "models_page", "ExtraTrees", "GaussianProcess"),
-        *("LambdaRank", "LogRankSum", "Pairwise", "Unlabelled"),
+        *(
+            "LambdaRank",
+            "LogRankSum",
+            "Pairwise",
+            "Tonight",
+            "Unlabelled",
+            "WithinSettings",
+            "predict_within",
+        ),
     },
     "search": {
         *("PROPOSERS", "Comparison", "Growing", "Indicators", "Measure", "SearchMethod", "SearchResult"),

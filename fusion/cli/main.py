@@ -150,7 +150,7 @@ def _predict(args: argparse.Namespace) -> None:
 
     check_frame_name(args.out)
     found = answer_file(
-        *(args.model, args.archs, args.arch_column),
+        *(args.model, (args.archs, args.arch_column)),
         indicators=args.indicators,
         space=args.space,
         interval=args.interval,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from fusion.work.precision import full_precision
 
 # The trial ends with the architecture that passes so many seconds.
 _SECONDS = 10.0
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 # Indicators that `lines` names one by one.
 _SHOWN = 8
 
@@ -60,11 +62,11 @@ def try_some(
     *,
     work: Work,
     trial: int = 3,
+    limit: float | None = None,
 ) -> Estimate:
     """Return what computing `indicators` for `keys` will cost; nothing is stored.
 
-    The trial warms up on its first architecture, which is left out where others follow, and ends
-    after 10 s.
+    The trial warms up on its first architecture, which is left out where others follow.
 
     Parameters
     ----------
@@ -78,6 +80,8 @@ def try_some(
         By what it will be computed.
     trial : int
         Architectures to compute for it.
+    limit : float, optional
+        Seconds after which no further one is begun; by default 10.
 
     Raises
     ------
@@ -91,11 +95,12 @@ def try_some(
     measured: list[dict[str, float]] = []
     placed = batch.to(work.pick())
     started = time.perf_counter()
+    limit = _SECONDS if limit is None else limit
     with single_thread(), full_precision():
         for key in chosen:
             values = compute(indicators, make_subject(space, key, placed, seed=0, repeat=0))
             measured.append({value.indicator: value.seconds for value in values})
-            if time.perf_counter() - started > _SECONDS:
+            if time.perf_counter() - started > limit:
                 break
     counted = measured[1:] or measured
     mean = {name: sum(seconds[name] for seconds in counted) / len(counted) for name in indicators}
@@ -118,6 +123,28 @@ def duration(seconds: float) -> str:
         if (number := seconds / size) < limit:
             return f"{number:.0f} {name}" if name == "min" or number >= 10 else f"{number:.1f} {name}"
     return f"{seconds / 86400:.1f} days"
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that a text such as "30s", "30m" or "1.5h" means.
+
+    Raises
+    ------
+    FusionError
+        For any other text, a number without a unit among them, and for no time at all.
+
+    Examples
+    --------
+    >>> parse_duration("30m"), parse_duration("1.5h")
+    (1800.0, 5400.0)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip(), re.ASCII)
+    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    if not 0 < seconds < float("inf"):
+        raise FusionError(
+            f"{text!r} is no length of time; give a number above 0 with its unit: 30s, 30m or 2h"
+        )
+    return seconds
 
 
 def told(found: Estimate) -> str:

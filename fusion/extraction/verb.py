@@ -26,7 +26,7 @@ from fusion.work import Work
 from fusion.work.devices import device_type
 from fusion.work.precision import full_precision
 from fusion.work.provenance import hardware, library_versions
-from fusion.work.tasks import Row, run_tasks
+from fusion.work.tasks import Row, has_deadline, run_tasks
 
 BATCH_SIZE = 64
 # Architectures from which on a trial of a few costs next to nothing.
@@ -159,6 +159,24 @@ def estimate(
     return try_some(space, [task.key for task in tasks], batch, names, work=work)
 
 
+def unextracted(
+    space: Space, archs: Iterable[str], batch: Batch, out: Path, *, seed: int, work: Work
+) -> IndicatorTable:
+    """Return the table into which `extract` with the same arguments extracts, made where there is none.
+
+    Nothing is computed, and no indicator is seen: `archs` have their encoding alone.
+
+    Raises
+    ------
+    InvalidArchitecture
+        When one of `archs` is not of the space.
+    FusionError
+        When `out` holds a table of other settings, is broken, or cannot be written.
+    """
+    keys = tuple(dict.fromkeys(map(space.canonical, archs)))
+    return IndicatorTable(_create(space, batch, out, seed, work), space, keys, ())
+
+
 def attach(
     table: IndicatorTable,
     images: str | Path | ImageSet | Batch,
@@ -246,7 +264,7 @@ def _fill(
     _check_versions(store, indicators)
     tasks = _tasks(store.read(KEYS), keys, indicators, repeats)
     if tasks:
-        if work.progress and len(tasks) >= _WORTH_A_TRIAL:
+        if work.progress and len(tasks) >= _WORTH_A_TRIAL and not has_deadline():
             left = [task.key for task in tasks]
             print(told(try_some(space, left, batch, indicators, work=work)), file=sys.stderr)
         function = partial(_extract, space=space, batch=batch, seed=seed, device=work.pick())

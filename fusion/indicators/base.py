@@ -83,7 +83,13 @@ class Indicator:
 INDICATORS: Registry[Indicator] = Registry("indicator", "fusion.indicators")
 
 # Preset -> the highest cost class in it; and the four of the Fusion Indicator.
-_BY_COST = {"structure": "structure", "fast": "backward", "standard": "passes", "full": "many"}
+_BY_COST = {
+    "structure": "structure",
+    "forward": "forward",
+    "fast": "backward",
+    "standard": "passes",
+    "full": "many",
+}
 FI = ("cj", "os", "nlr", "cnntk")
 PRESETS = (*_BY_COST, "fi")
 

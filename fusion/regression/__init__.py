@@ -25,6 +25,7 @@ from fusion.regression.transform import IndicatorTransform
 from fusion.regression.unlabelled import Unlabelled
 from fusion.regression.verb import fit
 from fusion.regression.weighted_sum import WeightedSum
+from fusion.regression.within_time import Tonight, WithinSettings, predict_within
 
 __all__ = [
     "MODELS",
@@ -46,14 +47,17 @@ __all__ = [
     "Pairwise",
     "Predictor",
     "Source",
+    "Tonight",
     "Unlabelled",
     "WeightedSum",
     "WithinGroup",
+    "WithinSettings",
     "fit",
     "fit_groups",
     "grouped",
     "make_model",
     "models_page",
+    "predict_within",
 ]
 
 MODELS.load_entry_points()

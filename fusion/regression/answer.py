@@ -135,8 +135,7 @@ _SAID = {"table": "from the table", "extracted": "extracted", "structure": "by s
 
 def answer_file(
     model: Path | str,
-    archs: str,
-    arch_column: str | None = None,
+    archs: tuple[str, str | None],
     *,
     indicators: Path | str | None = None,
     space: Space | str | None = None,
@@ -151,10 +150,9 @@ def answer_file(
     ----------
     model : path
         Folder; a model in a folder of this name with `-structure` at its end helps out, see `answer`.
-    archs : str
-        As of `fusion.tables.choosing.named_architectures`.
-    arch_column : str, optional
-        Column of the architectures.
+    archs : tuple of str
+        What names them, as of `fusion.tables.choosing.named_architectures`, and the column where a file has
+        several.
     indicators : path, optional
         A table, in which all must lie; by default that of the package which was made as the model's, if any.
     space : Space or str, optional
@@ -173,7 +171,7 @@ def answer_file(
     own = predictor.space if given is None else given.space
     if own is None:
         raise FusionError(f"{model}: was fitted on several tables; give --indicators of the new one")
-    rows = find_rows(own, archs, arch_column)
+    rows = find_rows(own, *archs)
     if given is not None:
         predictor.check(given)
         rows = rows.within(given)

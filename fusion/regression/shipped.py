@@ -8,21 +8,19 @@ from pathlib import Path
 from fusion.errors import FusionError
 from fusion.regression.predictor import Predictor
 from fusion.spaces import Space
-from fusion.storage.bundled import bundled, is_model
-from fusion.storage.documents import read_json
+from fusion.storage.bundled import bundled_models, bundled_tables, is_model
+from fusion.storage.documents import read_json, read_text
 from fusion.tables import IndicatorTable
 
+_AGAIN = "install the package again"
 STRUCTURE = "-structure"
 """At the end of the name of a model that reads the encoding alone."""
 
 
 def shipped_models() -> dict[str, str]:
     """Return the name of each model that comes with the package, and the title of its card, sorted."""
-    folders = sorted(folder for folder in bundled("models").iterdir() if is_model(folder))
-    return {
-        folder.name: (folder / "card.md").read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-        for folder in folders
-    }
+    cards = {folder.name: read_text(folder / "card.md", repair=_AGAIN) for folder in bundled_models()}
+    return {name: card.splitlines()[0].lstrip("# ") for name, card in cards.items()}
 
 
 def structure_of(folder: Path, space: Space | str | None = None) -> Predictor | None:
@@ -36,8 +34,8 @@ def shipped_table(predictor: Predictor) -> IndicatorTable | None:
     if predictor.by_group:
         return None
     (source,) = predictor.sources
-    for file in sorted(bundled("data").rglob("meta.json")):
-        meta = read_json(file, repair="install the package again")
+    for file in bundled_tables():
+        meta = read_json(file, repair=_AGAIN)
         same = [meta.get(name) == getattr(source, name) for name in ("space", "batch_digest", "seed")]
         if all(same) and meta.get("kind") == "indicators":
             table = IndicatorTable.open(file.parent)

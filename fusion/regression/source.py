@@ -92,7 +92,7 @@ class Source(BaseModel):
         `twins`: the groups of twins that are learned from.
         """
         meta = table.meta
-        versions: Mapping[str, int] = meta["indicator_versions"]
+        versions: Mapping[str, int] = meta.get("indicator_versions", {})
         return cls(
             group=group,
             target=target,
@@ -145,7 +145,7 @@ class Source(BaseModel):
         """
         own = self.model_dump()
         differ = [name for name in _SETTINGS if not versions_only and own[name] != table.meta.get(name)]
-        differ += self._other_versions(table.meta["indicator_versions"])
+        differ += self._other_versions(table.meta.get("indicator_versions", {}))
         if differ:
             raise FusionError(
                 f"{table.path}: was made with other settings than the model's table "

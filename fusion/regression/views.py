@@ -255,8 +255,8 @@ class Views:
         others = np.hstack([features[:, self.others], features[:, values.shape[1] + self.flags]])
         # row by row in memory, as it is after loading: BLAS rounds otherwise elsewhere
         ranks, logs, others = (np.ascontiguousarray(part).round(_DIGITS) for part in (ranks, logs, others))
-        prior, terms = self.prior.apply(ranks).round(_DIGITS), self.prior.terms(ranks).round(_DIGITS)
-        return View(prior, terms, ranks, logs, others, code)
+        terms = self.prior.terms(ranks).round(_DIGITS)
+        return View(self.prior.apply(ranks), terms, ranks, logs, others, code)
 
     def to_state(self) -> dict[str, Any]:
         """Return what was learned, in JSON values."""

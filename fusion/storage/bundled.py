@@ -50,3 +50,13 @@ def find_model(name: str | Path) -> Path:
     """
     given, inside = find(name), bundled("models") / name
     return inside if not is_model(given) and is_model(inside) else given
+
+
+def bundled_models() -> list[Path]:
+    """Return the folders of the bundled models, sorted."""
+    return sorted(folder for folder in bundled("models").iterdir() if is_model(folder))
+
+
+def bundled_tables() -> list[Path]:
+    """Return the metadata files of the bundled tables, sorted."""
+    return sorted(bundled("data").rglob("meta.json"))

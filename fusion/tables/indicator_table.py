@@ -40,7 +40,8 @@ class IndicatorTable:
     keys : tuple of str or None
         The canonical architectures that are seen, in this order; None is all in the store.
     indicators : tuple of str or None
-        The indicators that are seen, in this order; None is all in the store.
+        The indicators that are seen, in this order; None is all in the store. With none of them, `keys`
+        need not be in the store: they have their encoding alone.
     compute : callable or None
         Computes what the store lacks of some keys; only a table that `extract` made has it.
 
@@ -100,7 +101,7 @@ class IndicatorTable:
     @cached_property
     def repeats(self) -> int:
         """Initialisations per architecture."""
-        return int(self._long["repeat"].max()) + 1
+        return 1 if self.indicators == () else int(self._long["repeat"].max()) + 1
 
     @cached_property
     def _long(self) -> pd.DataFrame:
@@ -271,6 +272,8 @@ class IndicatorTable:
         return rows
 
     def _wide(self, statistic: str) -> pd.DataFrame:
+        if self.keys is not None and self.indicators == ():
+            return pd.DataFrame(index=pd.Index(self.keys, name="key", dtype=object))
         groups = self._seen.groupby(["key", "indicator"], sort=True)["value"]
         wide: pd.DataFrame = groups.agg(statistic).unstack("indicator")
         if self.indicators is not None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import takewhile
 from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
@@ -25,6 +28,23 @@ Row = dict[str, Any]
 
 # Rows are on disk at most this long after they were computed: what a kill can cost.
 FLUSH_SECONDS = 2.0
+
+_UNTIL = ContextVar("until", default=math.inf)
+
+
+@contextmanager
+def until(moment: float) -> Iterator[None]:
+    """Run the block, in which `run_tasks` begins no task after a moment of `time.monotonic()`."""
+    token = _UNTIL.set(moment)
+    try:
+        yield
+    finally:
+        _UNTIL.reset(token)
+
+
+def has_deadline() -> bool:
+    """Return whether this runs within `until`."""
+    return _UNTIL.get() < math.inf
 
 
 def _in_one_thread(function: Callable[[Task], Result], task: Task) -> Result:
@@ -52,7 +72,7 @@ def _in_worker(_: _SearchPath, function: Callable[[Task], Result], task: Task) -
 
 
 def _in_workers(
-    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, *, ordered: bool = False
+    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int, *, ordered: bool = False
 ) -> Iterator[Result]:
     # no more than loky hands on at once: what waits in it when it is interrupted ends in a traceback
     order = "generator" if ordered else "generator_unordered"
@@ -116,7 +136,8 @@ def run_tasks(
     function : callable
         Task -> rows; picklable when `workers` > 1. Each call runs in one torch thread.
     tasks : sequence
-        What to do; those done already must have been left out.
+        What to do; those done already must have been left out. Begun in this order, and within `until`
+        only up to its moment; with several workers, each may have two more in hand then.
     store : PartStore
         Where rows go, at least every `flush_seconds`, also when interrupted.
     workers : int
@@ -129,10 +150,13 @@ def run_tasks(
     progress : bool
         Show the bar.
     """
+    # read here: workers are fed by other threads, which know no context
+    moment = _UNTIL.get()
+    begun = takewhile(lambda _: time.monotonic() < moment, tasks)
     if workers == 1 or len(tasks) <= 1:
-        results: Iterator[list[Row]] = (_in_one_thread(function, task) for task in tasks)
+        results: Iterator[list[Row]] = (_in_one_thread(function, task) for task in begun)
     else:
-        results = _in_workers(function, tasks, workers)
+        results = _in_workers(function, begun, workers)
     pending: list[Row] = []
     last = time.monotonic()
     try:

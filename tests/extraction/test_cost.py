@@ -6,7 +6,7 @@ import pytest
 
 from fusion.errors import FusionError
 from fusion.extraction import cost as module
-from fusion.extraction.cost import Estimate, duration, lines, told, try_some
+from fusion.extraction.cost import Estimate, duration, lines, parse_duration, told, try_some
 from fusion.extraction.planner import Value
 from fusion.images import load_images
 from fusion.spaces import make_space
@@ -51,6 +51,11 @@ def test_a_long_trial_ends_early(clock, monkeypatch):
     assert len(clock) == 1
 
 
+def test_the_limit_of_a_trial_can_be_given(clock):
+    assert try_some(SPACE, KEYS, BATCH, ["params"], work=Work("cpu", 1), trial=5, limit=0).measured == 1
+    assert len(clock) == 1
+
+
 def test_it_is_about_what_it_takes():
     found = try_some(SPACE, KEYS, BATCH, ["params", "naswot", "meco"], work=Work("cpu", 1), trial=2)
     assert 0 < found.seconds < 5
@@ -79,3 +84,20 @@ def test_it_is_told_in_a_line_and_by_indicator():
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30s", 30), ("30m", 1800), ("2h", 7200), ("1.5h", 5400), (" 0.5m ", 30)]
+)
+def test_durations_are_read(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["90", "", "m", "0m", "0.0h", "-1h", "1d", "1e3s", "inf", "nan h", "1h30m", "٣m"]
+)
+def test_what_is_no_duration_is_told_in_a_line(text):
+    with pytest.raises(
+        FusionError, match=r"no length of time; give a number above 0 with its unit: 30s, 30m or 2h$"
+    ):
+        parse_duration(text)

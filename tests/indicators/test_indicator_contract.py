@@ -81,7 +81,7 @@ def test_observations_are_documented_and_of_use(name):
 
 
 def test_presets_are_nested_and_there_are_enough():
-    nested = [set(select(preset)) for preset in ("structure", "fast", "standard", "full")]
+    nested = [set(select(preset)) for preset in ("structure", "forward", "fast", "standard", "full")]
     assert all(small < large for small, large in itertools.pairwise(nested))
     assert len(nested[-1].difference(GRAPH)) >= 35
 

@@ -8,6 +8,7 @@ import pytest
 import fusion.storage.parts as parts
 from fusion.errors import FusionError
 from fusion.extraction import extract
+from fusion.extraction.verb import unextracted
 from fusion.images import load_images
 from fusion.indicators import INDICATORS
 from fusion.spaces import make_space
@@ -45,6 +46,23 @@ def test_values_are_means_over_the_repeats_and_spread_their_deviation(table):
         assert table.spread().loc[key, "os"] == pytest.approx(of.std(), nan_ok=True)
     assert table.repeats == 2
     assert (table.values().index.name, table.values().columns.name) == ("key", None)
+
+
+def test_architectures_have_their_encoding_without_any_indicator(tmp_path):
+    table = unextracted(SPACE, [*ARCHS, OTHER], BATCH, tmp_path / "new", seed=0, work=ALONE)
+    assert (table.keys, table.repeats) == ((*KEYS, OTHER), 1)
+    assert table.values().shape == (len(KEYS) + 1, 0)
+    assert list(table.encoding().index) == [*KEYS, OTHER]
+    with pytest.raises(FusionError, match="the table has no rows yet"):
+        IndicatorTable.open(tmp_path / "new").values()
+    # the same table is then extracted into
+    assert (
+        extract(SPACE, ARCHS, NAMES, images=BATCH, out=tmp_path / "new", work=ALONE)
+        .values()
+        .notna()
+        .any()
+        .any()
+    )
 
 
 def test_columns_are_in_order_of_registration_or_as_asked(table):

@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
 from fusion.plugins import load_object
-from fusion.work.tasks import run_tasks
+from fusion.work.tasks import has_deadline, run_tasks, until
 
 SCRIPT = """
 import sys
@@ -63,6 +64,11 @@ def fail(task):
     return row(task)
 
 
+def slow(task):
+    time.sleep(0.05)
+    return row(task)
+
+
 def test_the_bar_starts_with_what_was_found(capsys):
     store = Store()
     run_tasks(row, [3, 4], store, description="extract", found=169)
@@ -84,6 +90,21 @@ def test_what_was_computed_is_stored_when_interrupted():
     with pytest.raises(KeyboardInterrupt):
         run_tasks(fail, range(5), store, progress=False)
     assert store.rows == [0, 1]
+
+
+def test_nothing_is_begun_after_a_moment():
+    store, began = Store(), time.monotonic()
+    with until(began + 0.3):
+        assert has_deadline()
+        run_tasks(slow, range(1000), store, progress=False)
+    assert not has_deadline()
+    assert store.rows == [*range(len(store.rows))]
+    assert 0 < len(store.rows) < 1000
+    with until(time.monotonic()):
+        run_tasks(row, range(3), store, workers=2, progress=False)
+    assert len(store.frames) == 1
+    run_tasks(row, range(3), store, progress=False)
+    assert store.rows[-3:] == [0, 1, 2]
 
 
 def test_workers_find_a_file_with_a_dot_in_its_name(own_folder):
