@@ -68,15 +68,25 @@ def _fit(sub: argparse.ArgumentParser) -> None:
 
 
 def _predict(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--model", required=True, type=find_model, help=MODEL)
+    way = sub.add_mutually_exclusive_group(required=True)
+    way.add_argument("--model", type=find_model, help=MODEL)
+    way.add_argument("--within", metavar="TIME", help="without a model: all is done until then, such as 30m")
     sub.add_argument("--indicators", type=find, help="indicator table; without it they are extracted")
     sub.add_argument("--archs", required=True, help=ARCHS + "; other columns are kept")
     sub.add_argument("--arch-column", help="column of the architectures")
-    sub.add_argument("--space", help=OWN_SPACE)
-    sub.add_argument("--images", help="where the model's images lie here, to extract from")
-    sub.add_argument("--interval", type=float, help="such as 0.9: between which ends so many accuracies lie")
+    sub.add_argument("--space", help=f"{OWN_SPACE}; with --within any space")
+    sub.add_argument("--images", help="where the model's images lie here, to extract from; with --within any")
+    share = "such as 0.9: ends between which so many accuracies lie"
+    sub.add_argument("--interval", type=float, default=argparse.SUPPRESS, help=share)
     sub.add_argument("--out", required=True, type=Path, help="CSV or Parquet file to write")
     _by(sub)
+    within = sub.add_argument_group("with --within")
+    within.add_argument("--accuracies", type=find, help="plain table, or a folder of `fusion measure`")
+    within.add_argument("--target", default="accuracy", help="column of the accuracies (default: accuracy)")
+    within.add_argument("--lower-is-better", action="store_true", help="the target is an error or a loss")
+    _pairs(within, "--space-set", "settings of the space")
+    within.add_argument("--batch-size", type=int, default=argparse.SUPPRESS, help="images of the mini-batch")
+    within.add_argument("--seed", type=int, default=argparse.SUPPRESS)
 
 
 def _explain(sub: argparse.ArgumentParser) -> None:
@@ -140,7 +150,7 @@ def _list(sub: argparse.ArgumentParser) -> None:
     form.add_argument("--markdown", action="store_true", help="the page of the documentation")
 
 
-def _pairs(sub: argparse.ArgumentParser, option: str, text: str) -> None:
+def _pairs(sub: argparse._ActionsContainer, option: str, text: str) -> None:
     sub.add_argument(option, nargs="+", default=[], action="extend", metavar="KEY=VALUE", help=text)
 
 

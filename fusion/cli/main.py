@@ -15,6 +15,7 @@ from fusion.settings import read_settings
 from fusion.storage.files import discard
 
 if TYPE_CHECKING:
+    from fusion.benchmarks.source import AccuracySettings
     from fusion.spaces import Space
     from fusion.tables import Labelled
     from fusion.work import Work
@@ -46,7 +47,7 @@ def _work(args: argparse.Namespace) -> Work:
 
 def _data(args: argparse.Namespace) -> list[Labelled]:
     """Return each table with its accuracies."""
-    from fusion.benchmarks.source import AccuracySettings, load_accuracies
+    from fusion.benchmarks.source import load_accuracies
     from fusion.tables import IndicatorTable, Labelled
 
     given = (args.indicators, args.accuracies or [], args.target)
@@ -61,11 +62,16 @@ def _data(args: argparse.Namespace) -> list[Labelled]:
     data = []
     for path, file, target in zip(tables, files, targets * (len(tables) // len(targets)), strict=True):
         table = IndicatorTable.open(path, args.space)
-        chosen = AccuracySettings(
-            table=str(file), column=target, arch_column=args.arch_column, lower_is_better=args.lower_is_better
-        )
-        data.append(Labelled.join(table, load_accuracies(chosen, table.space)))
+        data.append(Labelled.join(table, load_accuracies(_accuracies(args, file, target), table.space)))
     return data
+
+
+def _accuracies(args: argparse.Namespace, file: Path, target: str) -> AccuracySettings:
+    from fusion.benchmarks.source import AccuracySettings
+
+    return AccuracySettings(
+        table=str(file), column=target, arch_column=args.arch_column, lower_is_better=args.lower_is_better
+    )
 
 
 def _given(args: argparse.Namespace, settings: type[Any]) -> dict[str, Any]:
@@ -145,22 +151,25 @@ def _fit(args: argparse.Namespace) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from fusion.regression.answer import answer_file
+    from fusion.regression import WithinSettings
+    from fusion.regression.predict_file import answer_file, within_file
     from fusion.storage.files import check_frame_name, write_frame
 
     check_frame_name(args.out)
-    found = answer_file(
-        *(args.model, (args.archs, args.arch_column)),
-        indicators=args.indicators,
-        space=args.space,
-        interval=args.interval,
-        images=args.images,
-        out=args.out.with_name(f"{args.out.stem}-indicators"),
-        work=_work(args),
-    )
+    rows = (args.archs, args.arch_column)
+    by: dict[str, Any] = {"out": args.out.with_name(f"{args.out.stem}-indicators"), "work": _work(args)}
+    if args.within:
+        if missing := [f"--{name}" for name in ("space", "accuracies", "images") if not getattr(args, name)]:
+            raise FusionError(f"--within also needs {', '.join(missing)}")
+        known, settings = _accuracies(args, args.accuracies, args.target), _given(args, WithinSettings)
+        by |= {"images": args.images, "within": args.within, "settings": WithinSettings(**settings)}
+        found = within_file(_space(args), rows, known, **by)
+    else:
+        by |= {name: getattr(args, name, None) for name in ("indicators", "space", "interval", "images")}
+        found = answer_file(args.model, rows, **by)
     _told(found.told)
     write_frame(args.out, found.frame)
-    print(f"{found}: {args.out}")
+    print(*found.lines[:-1], f"{found.lines[-1]}: {args.out}", sep="\n")
 
 
 def _explain(args: argparse.Namespace) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -12,10 +10,7 @@ import pandas as pd
 from fusion.errors import FusionError
 from fusion.images import Batch, ImageSet
 from fusion.regression.predictor import Predictor
-from fusion.regression.shipped import shipped_table, structure_of
-from fusion.spaces import Space
 from fusion.tables import IndicatorTable
-from fusion.tables.choosing import find_rows
 from fusion.tables.encoding import not_encoded
 from fusion.work import Work
 
@@ -107,84 +102,3 @@ def _at_hand(predictor: Predictor, images: str | ImageSet | Batch | None) -> boo
 def _framed(predicted: pd.Series[float] | pd.DataFrame, source: str) -> pd.DataFrame:
     frame = predicted.to_frame("predicted") if isinstance(predicted, pd.Series) else predicted
     return frame.assign(source=source)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Predictions for the rows of a file.
-
-    Attributes
-    ----------
-    frame : DataFrame
-        The file's columns, and those of `answer`, which take the place of columns of their names.
-    told : tuple of str
-        What a reader should know: rows that were left out, remarks on the predictions; a line each.
-    """
-
-    frame: pd.DataFrame
-    told: tuple[str, ...]
-
-    def __str__(self) -> str:
-        counts = self.frame["source"].value_counts()
-        by = ", ".join(f"{count} {_SAID[str(source)]}" for source, count in counts.items())
-        return f"{len(self.frame)} architectures predicted ({by})"
-
-
-_SAID = {"table": "from the table", "extracted": "extracted", "structure": "by structure alone"}
-
-
-def answer_file(
-    model: Path | str,
-    archs: tuple[str, str | None],
-    *,
-    indicators: Path | str | None = None,
-    space: Space | str | None = None,
-    interval: float | None = None,
-    images: str | None = None,
-    out: Path | str | None = None,
-    work: Work = Work(),  # noqa: B008  (frozen)
-) -> Answer:
-    """Return what a saved model predicts for the architectures that a file names.
-
-    Parameters
-    ----------
-    model : path
-        Folder; a model in a folder of this name with `-structure` at its end helps out, see `answer`.
-    archs : tuple of str
-        What names them, as of `fusion.tables.choosing.named_architectures`, and the column where a file has
-        several.
-    indicators : path, optional
-        A table, in which all must lie; by default that of the package which was made as the model's, if any.
-    space : Space or str, optional
-        As of `Predictor.load`.
-    interval, images, out, work
-        As of `Predictor.predict`.
-
-    Raises
-    ------
-    FusionError
-        As of `Predictor.load`, `find_rows` and `answer`.
-    """
-    folder = Path(model)
-    predictor, structure = Predictor.load(folder, space), structure_of(folder, space)
-    given = None if indicators is None else IndicatorTable.open(indicators, space)
-    own = predictor.space if given is None else given.space
-    if own is None:
-        raise FusionError(f"{model}: was fitted on several tables; give --indicators of the new one")
-    rows = find_rows(own, *archs)
-    if given is not None:
-        predictor.check(given)
-        rows = rows.within(given)
-    with warnings.catch_warnings(record=True) as remarks:
-        warnings.simplefilter("always", UserWarning)
-        found = answer(
-            *(predictor, rows.archs),
-            table=given or shipped_table(predictor),
-            structure=structure,
-            interval=interval,
-            images=images,
-            out=out,
-            work=work,
-        )
-    frame = rows.columns.assign(**{str(name): column.to_numpy() for name, column in found.items()})
-    return Answer(frame, (*rows.told, *(str(remark.message) for remark in remarks)))

@@ -1,0 +1,158 @@
+"""Predictions for the rows of a file: by a saved model, or within a time from a few accuracies."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import pandas as pd
+
+from fusion.benchmarks.source import AccuracySettings, load_accuracies
+from fusion.errors import FusionError
+from fusion.extraction.cost import parse_duration
+from fusion.regression.answer import answer
+from fusion.regression.predictor import Predictor
+from fusion.regression.shipped import shipped_table, structure_of
+from fusion.regression.within_time import WithinSettings, predict_within
+from fusion.spaces import Space
+from fusion.tables import IndicatorTable
+from fusion.tables.choosing import Rows, find_rows
+from fusion.work import Work
+
+Remarks: TypeAlias = Sequence[warnings.WarningMessage]
+
+_SAID = {"table": "from the table", "extracted": "extracted", "structure": "by structure alone"}
+
+
+@contextmanager
+def _remarks() -> Iterator[Remarks]:
+    """Collect what the block warns of."""
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always", UserWarning)
+        yield remarks
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Predictions for the rows of a file.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        The file's columns, and those of the predictions, which take the place of columns of their names.
+    told : tuple of str
+        What a reader should know: rows that were left out, remarks on the predictions; a line each.
+    lines : tuple of str
+        What was done.
+    """
+
+    frame: pd.DataFrame
+    told: tuple[str, ...]
+    lines: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rows: Rows, predicted: pd.DataFrame, remarks: Remarks, lines: Iterable[str]) -> Answer:
+        """Return the predictions of rows, with remarks that were caught."""
+        columns = {str(name): column.to_numpy() for name, column in predicted.items() if name != "arch"}
+        told = (*rows.told, *(str(remark.message) for remark in remarks))
+        return cls(rows.columns.assign(**columns), told, tuple(lines))
+
+
+def answer_file(
+    model: Path | str,
+    archs: tuple[str, str | None],
+    *,
+    indicators: Path | str | None = None,
+    space: Space | str | None = None,
+    interval: float | None = None,
+    images: str | None = None,
+    out: Path | str | None = None,
+    work: Work = Work(),  # noqa: B008  (frozen)
+) -> Answer:
+    """Return what a saved model predicts for the architectures that a file names.
+
+    Parameters
+    ----------
+    model : path
+        Folder; a model in a folder of this name with `-structure` at its end helps out, see `answer`.
+    archs : tuple of str
+        What names them, as of `fusion.tables.choosing.named_architectures`, and the column where a file has
+        several.
+    indicators : path, optional
+        A table, in which all must lie; by default that of the package which was made as the model's, if any.
+    space : Space or str, optional
+        As of `Predictor.load`.
+    interval, images, out, work
+        As of `Predictor.predict`.
+
+    Raises
+    ------
+    FusionError
+        As of `Predictor.load`, `find_rows` and `answer`.
+    """
+    folder = Path(model)
+    predictor, structure = Predictor.load(folder, space), structure_of(folder, space)
+    given = None if indicators is None else IndicatorTable.open(indicators, space)
+    own = predictor.space if given is None else given.space
+    if own is None:
+        raise FusionError(f"{model}: was fitted on several tables; give --indicators of the new one")
+    rows = find_rows(own, *archs)
+    if given is not None:
+        predictor.check(given)
+        rows = rows.within(given)
+    with _remarks() as remarks:
+        found = answer(
+            *(predictor, rows.archs),
+            table=given or shipped_table(predictor),
+            structure=structure,
+            interval=interval,
+            images=images,
+            out=out,
+            work=work,
+        )
+    counts = found["source"].value_counts()
+    by = ", ".join(f"{count} {_SAID[str(source)]}" for source, count in counts.items())
+    return Answer.of(rows, found, remarks, [f"{len(found)} architectures predicted ({by})"])
+
+
+def within_file(
+    space: Space,
+    archs: tuple[str, str | None],
+    accuracies: AccuracySettings,
+    *,
+    images: str,
+    within: str,
+    out: Path | str,
+    settings: WithinSettings,
+    work: Work,
+) -> Answer:
+    """Return what `predict_within` says of the architectures that a file names.
+
+    Parameters
+    ----------
+    space : Space
+    archs : tuple of str
+        As of `answer_file`.
+    accuracies : AccuracySettings
+    within : str
+        How long it may take, such as "30m".
+    images, out, settings, work
+        As of `predict_within`.
+
+    Raises
+    ------
+    FusionError
+        As of `find_rows`, `load_accuracies`, `parse_duration` and `predict_within`.
+    """
+    seconds = parse_duration(within)
+    rows = find_rows(space, *archs)
+    known = load_accuracies(accuracies, space)
+    with _remarks() as remarks:
+        found = predict_within(
+            *(space, rows.archs, known), images=images, seconds=seconds, out=out, settings=settings, work=work
+        )
+    return Answer.of(rows, found.frame, remarks, found.lines())
