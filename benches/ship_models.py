@@ -35,7 +35,10 @@ FEWEST_LEFT = 500
 FOLDS = 5
 INTERVAL = 0.9
 SHOWN = ("srocc", "krocc", "plcc", "rmse")
-MODELS = {"": ModelSpec("auto"), "-structure": ModelSpec("auto", "encoding")}
+MODELS = {
+    "": ModelSpec("auto", None, {"effort": "quick"}),
+    "-structure": ModelSpec("auto", "encoding", {"effort": "quick"}),
+}
 
 
 @dataclass(frozen=True)

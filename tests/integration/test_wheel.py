@@ -1,0 +1,70 @@
+"""The wheel, unpacked into an empty folder: what it brings predicts the architectures of its spaces."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PREDICT = """
+import sys
+from fusion.cli import main
+for name in sys.argv[1:]:
+    space = name.removesuffix("-cifar10").removesuffix("-cifar100").removesuffix("-imagenet")
+    archs = f"{name}.txt"
+    import fusion
+    model = fusion.load(name)
+    with open(archs, "w") as file:
+        file.write("arch\\n" + "\\n".join('"' + arch.replace('"', '""') + '"' for arch in model.space.sample(10, seed=7)))
+    if main(["predict", "--model", name, "--archs", archs, "--interval", "0.9", "--out", f"{name}.csv"]):
+        sys.exit(name)
+    assert fusion.__file__.startswith(sys.path[0]), fusion.__file__
+print(*fusion.list_shipped())
+"""
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    """A folder that holds what the wheel holds."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = "from setuptools import build_meta; print(build_meta.build_wheel(__import__('sys').argv[1]))"
+    source = folder / "source"
+    source.mkdir()
+    for name in ("fusion", "pipelines", "models", "data"):
+        (source / name).symlink_to(ROOT / name)
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        (source / name).symlink_to(ROOT / name)
+    done = subprocess.run(
+        [sys.executable, "-c", build, str(folder)], cwd=source, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_ten_strings_of_each_space_are_predicted_in_an_empty_folder(unpacked, tmp_path):
+    names = sorted(folder.name for folder in (ROOT / "models").iterdir() if folder.is_dir())
+    names = [name for name in names if not name.endswith("-structure") and name not in ("zero", "digits-tss")]
+    assert len(names) >= 12
+    done = subprocess.run(
+        [sys.executable, "-c", PREDICT, *names],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(unpacked), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {*names, "zero", "digits-tss"} <= {*done.stdout.splitlines()[-1].split()}
+    for name in names:
+        found = pd.read_csv(tmp_path / f"{name}.csv")
+        assert list(found.columns) == ["arch", "predicted", "low", "high", "rank", "source"]
+        assert len(found) == 10
+        assert set(found["source"]) <= {"table", "structure"}
+        assert ((found["low"] <= found["predicted"]) & (found["predicted"] <= found["high"])).all()
+        assert found["predicted"].between(0, 100).all()
