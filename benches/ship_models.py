@@ -1,4 +1,4 @@
-"""Fit, judge and pack the models of `models/` from the shipped tables and published accuracies.
+"""Fit, judge and pack the models of `models/`, and write their page, from the shipped tables and published accuracies.
 
     python benches/ship_models.py --data DIR [--out models] [NAME ...]
 
@@ -193,8 +193,7 @@ def ship(name: str, data: Path, out: Path) -> None:
         card.write_text(card.read_text() + trust(accuracies, found, how, name))
         pack(folder)
         size = sum(file.stat().st_size for file in folder.iterdir())
-        line = card.read_text().split("|---")[-1].splitlines()[1]
-        print(f"{folder.name}: {model.networks} networks, {size / 1e6:.2f} MB {line}", flush=True)
+        print(f"{folder.name}: {model.networks} networks, {size / 1e6:.2f} MB, {judged(folder)}", flush=True)
 
 
 def ship_zero(data: Path, out: Path) -> None:
@@ -211,6 +210,51 @@ def ship_zero(data: Path, out: Path) -> None:
     print("zero: ranks within a table")
 
 
+PAGE = """# Fitted models
+
+`fusion predict --model NAME --archs archs.csv --out predicted.csv` works straight after installation; how it answers is in
+[docs/models.md](../docs/models.md#models-that-come-with-the-package). The formats run no code when read or used: JSON and LightGBM's own text,
+packed by gzip. They hold what was learned, and no tables of accuracies.
+
+{table}
+
+Each is `auto` (of the effort `quick`), judged on networks that it did not learn from: where there are many accuracies on all others of its
+table, else on left-out folds, of like models. NAME-structure reads the architecture alone and needs no indicator. The interval is of
+90 %. Cards in the folders have more figures and the limits. Fitted, judged and written into this page by
+
+```
+python benches/ship_models.py --data DIR
+```
+
+where DIR holds the published accuracies. `zero` learned from none: it ranks the architectures of any indicator table (`--indicators`).
+`digits-tss` is the weighted sum that `fusion run digits` fits on all of its 600 random networks of
+[data/digits-tss](../data/digits-tss/README.md); how far to trust it: `report.html` of the same run.
+"""
+
+
+def write_page(out: Path) -> None:
+    """Write the page of the models from what their cards say."""
+    heads = ["model", "networks", "SROCC", "KROCC", "RMSE", "interval covers", "SROCC of NAME-structure"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name in SHIPPED:
+        folder = out / name
+        if not folder.exists():
+            continue
+        model = fusion.load(folder)
+        assert isinstance(model, Predictor)
+        srocc, krocc, _, rmse, covers, _ = judged(folder)
+        structure = judged(out / f"{name}-structure")[0]
+        cells = [f"[`{name}`]({name}/card.md)", str(model.networks), srocc, krocc, rmse, covers, structure]
+        lines.append(f"| {' | '.join(cells)} |")
+    (out / "README.md").write_text(PAGE.format(table="\n".join(lines)))
+
+
+def judged(folder: Path) -> list[str]:
+    """Return the cells of the last table of a card."""
+    rows = [line for line in (folder / "card.md").read_text().splitlines() if line.startswith("| ")]
+    return [cell.strip() for cell in rows[-1].strip("|").split("|")]
+
+
 def main() -> None:
     """Read the options and write the models."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -223,6 +267,7 @@ def main() -> None:
             ship_zero(args.data, args.out)
         else:
             ship(name, args.data, args.out)
+    write_page(args.out)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from fusion.evaluation.intervals import Array, Indices, interval
 from fusion.evaluation.metrics import METRICS
 from fusion.evaluation.ranges import range_errors
 from fusion.evaluation.results import Correlations, CurvePoint, Extent, Interval, Judged, Method, ShownSplit
-from fusion.evaluation.runs import Beside, Data, Models, Run, run_size
+from fusion.evaluation.runs import CALIBRATED, Beside, Data, Models, Run, run_size
 from fusion.evaluation.settings import Plan
 from fusion.evaluation.splits import split
 from fusion.tables import Pool
@@ -43,7 +43,8 @@ DESCRIPTIONS = {
     "for RMSE alone; with 0 accuracies it is judged once, on all architectures.",
     "prediction_intervals": "Intervals that a model itself gives for single architectures, calibrated on the "
     "training part: how many of the tested accuracies lie inside, and how wide they are. Tenths of the test "
-    "part by prediction, lowest first; mean over the splits, and their 2.5 and 97.5 percentiles.",
+    f"part by prediction, lowest first; mean over the first {CALIBRATED} splits, and their 2.5 and 97.5 "
+    "percentiles.",
     "correlations": "Spearman's correlation between the values of two indicators, negated where lower is "
     "better, over all architectures for which both are defined.",
     "pool": "Models that can use it also saw the indicator values, not the accuracies, of all of "

@@ -34,6 +34,10 @@ from fusion.work.tasks import in_order
 Models = Mapping[str, Callable[[], Any]]
 
 
+CALIBRATED = 5
+"""Splits, from the first on, in which models are calibrated, which takes up to ten fits more."""
+
+
 @dataclass(frozen=True)
 class Data:
     """Checked input in one order of rows and columns.
@@ -127,7 +131,7 @@ class Run:
     predictions : list of DataFrame
         Test predictions of the models, one table per split.
     held : dict of str to list of ndarray
-        For each model with prediction intervals, how they held in each split.
+        For each model with prediction intervals, how they held in each of the first `CALIBRATED` splits.
     """
 
     test_sizes: list[int] = field(default_factory=list)
@@ -187,7 +191,8 @@ def _judge_split(data: Data, models: Models, size: int, plan: Plan, number: int)
             ranking[name] = fitted[name] = _predict(name, model, data, test, f"trained on {size}")
         if main and name not in BASELINES:
             weights[name] = _weights(model)
-            if (ends := _intervals(model, data, train, test)) is not None:
+            ends = _intervals(model, data, train, test) if number < CALIBRATED else None
+            if ends is not None:
                 intervals[name] = held(data.measured[test], fitted[name], *ends.T)
     predictions = {name: fitted[name] for name in fitted if name not in BASELINES}
     for name in data.rankings.columns if main else data.rankings.columns.intersection(list(BASELINES)):
