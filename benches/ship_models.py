@@ -1,4 +1,4 @@
-"""Fit, judge and pack the models of `models/`, and write their page, from the shipped tables and published accuracies.
+"""Fit, judge and pack the models of `models/` from the shipped tables and published accuracies.
 
     python benches/ship_models.py --data DIR [--out models] [NAME ...]
 
@@ -6,6 +6,7 @@ DIR holds nats-tss/, nats-sss/, nas-bench-101/, darts/ and nds/ with the publish
 benches/accuracy_tables.py; of NDS the JSON files as published). Each NAME is one of the table below, without
 `-structure`; by default all. Two models are written for each: NAME reads the indicators of its table and the
 encoding, NAME-structure the encoding alone, for which no network is run. `zero` learns from no accuracy.
+The page of all models, README.md in their folder, is written anew from their cards.
 
 Where there are many accuracies, 1,000 networks drawn with seed 0 are learned from, and the model is judged on
 all others of the table. Where there are few, it learns from all, and what is judged are predictions of
@@ -212,23 +213,24 @@ def ship_zero(data: Path, out: Path) -> None:
 
 PAGE = """# Fitted models
 
-`fusion predict --model NAME --archs archs.csv --out predicted.csv` works straight after installation; how it answers is in
-[docs/models.md](../docs/models.md#models-that-come-with-the-package). The formats run no code when read or used: JSON and LightGBM's own text,
-packed by gzip. They hold what was learned, and no tables of accuracies.
+`fusion predict --model NAME --archs archs.csv --out predicted.csv` works straight after installation; how it
+answers is in [docs/models.md](../docs/models.md#models-that-come-with-the-package). The formats run no code when
+read or used: JSON and LightGBM's own text, packed by gzip. They hold what was learned, no tables of accuracies.
 
 {table}
 
-Each is `auto` (of the effort `quick`), judged on networks that it did not learn from: where there are many accuracies on all others of its
-table, else on left-out folds, of like models. NAME-structure reads the architecture alone and needs no indicator. The interval is of
-90 %. Cards in the folders have more figures and the limits. Fitted, judged and written into this page by
+Each is `auto` (of the effort `quick`), judged on networks that it did not learn from: where there are many
+accuracies on all others of its table, else on left-out folds, of like models. NAME-structure reads the
+architecture alone and needs no indicator. The interval is of 90 %. Cards in the folders have more figures and
+the limits. Fitted, judged and written into this page by
 
 ```
 python benches/ship_models.py --data DIR
 ```
 
-where DIR holds the published accuracies. `zero` learned from none: it ranks the architectures of any indicator table (`--indicators`).
-`digits-tss` is the weighted sum that `fusion run digits` fits on all of its 600 random networks of
-[data/digits-tss](../data/digits-tss/README.md); how far to trust it: `report.html` of the same run.
+where DIR holds the published accuracies. `zero` learned from none: it ranks the architectures of any indicator
+table (`--indicators`). `digits-tss` is the weighted sum that `fusion run digits` fits on all of its 600 random
+networks of [data/digits-tss](../data/digits-tss/README.md); how far to trust it: `report.html` of that run.
 """
 
 
