@@ -2,8 +2,9 @@
 
     python benches/accuracy_tables.py --data DIR --out accuracies
 
-DIR holds nats-tss/, nats-sss/, nas-bench-101/ and darts/, each with an accuracies.parquet. Accuracies
-are CIFAR-10 in percent: the test accuracy after 200 epochs of 1,000 random strings of nats-tss, the test
+DIR holds nats-tss/, nats-sss/, nas-bench-101/ and darts/, each with an accuracies.parquet, and nds/ with the
+JSON files of Network Design Spaces as published, whose accuracies are ImageNet top-1. The others are CIFAR-10
+in percent: the test accuracy after 200 epochs of 1,000 random strings of nats-tss, the test
 accuracy after 90 epochs of 600 random strings of nats-sss, the validation accuracy after 108 epochs (one
 training) of nas-bench-101, and the validation accuracy after 200 epochs of darts.
 """
@@ -15,7 +16,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from fusion.benchmarks.nds import Nds
 from fusion.spaces import make_space
+
+FAMILIES = ("DARTS", "ENAS", "NASNet", "PNAS", "Amoeba", "ResNeXt-A", "ResNeXt-B")
+"""Of NDS."""
 
 
 def sampled(accuracy: pd.Series[float], space: str, size: int) -> pd.DataFrame:
@@ -32,7 +37,9 @@ def tables(data: Path) -> dict[str, pd.DataFrame]:
     tss, sss = (read[name].set_index("arch") for name in ("nats-tss", "nats-sss"))
     cells, darts = read["nas-bench-101"], read["darts"]
     ops = cells["ops"].fillna("")  # the cell that hands its input on has no operation
+    nds = {f"nds-{name.lower()}": Nds(data / "nds" / f"{name}_in.json").accuracies() for name in FAMILIES}
     return {
+        **{name: found["accuracy"].reset_index() for name, found in nds.items()},
         "nats-tss": sampled(tss["cifar10_test_200"], "nats-tss", 1000),
         "nats-sss": sampled(sss["cifar10_test_90"], "nats-sss", 600),
         "nas-bench-101": pd.DataFrame(

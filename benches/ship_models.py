@@ -214,8 +214,9 @@ def ship_zero(data: Path, out: Path) -> None:
 PAGE = """# Fitted models
 
 `fusion predict --model NAME --archs archs.csv --out predicted.csv` works straight after installation; how it
-answers is in [docs/models.md](../docs/models.md#models-that-come-with-the-package). The formats run no code when
-read or used: JSON and LightGBM's own text, packed by gzip. They hold what was learned, no tables of accuracies.
+answers is in [docs/models.md](../docs/models.md#models-that-come-with-the-package). The formats run no code
+when read or used: JSON and LightGBM's own text, packed by gzip. They hold what was learned, and no tables of
+accuracies.
 
 {table}
 
@@ -228,9 +229,10 @@ the limits. Fitted, judged and written into this page by
 python benches/ship_models.py --data DIR
 ```
 
-where DIR holds the published accuracies. `zero` learned from none: it ranks the architectures of any indicator
-table (`--indicators`). `digits-tss` is the weighted sum that `fusion run digits` fits on all of its 600 random
-networks of [data/digits-tss](../data/digits-tss/README.md); how far to trust it: `report.html` of that run.
+where DIR holds the published accuracies. `zero` learned from none: it ranks the architectures of any
+indicator table (`--indicators`). `digits-tss` is the weighted sum that `fusion run digits` fits on all of its
+600 random networks of [data/digits-tss](../data/digits-tss/README.md); how far to trust it: `report.html` of
+that run.
 """
 
 

@@ -122,10 +122,11 @@ def test_metrics_as_a_table(tmp_path):
 def test_tables_of_published_accuracies(tmp_path, shared_data):
     script("accuracy_tables.py", "--data", shared_data, "--out", tmp_path)
     spaces = {"nats-tss": 1000, "nats-sss": 600, "nas-bench-101": 23973, "darts": 594}
+    spaces |= {"nds-darts": 121, "nds-amoeba": 124, "nds-resnext-b": 164}
     for name, size in spaces.items():
         table = pd.read_csv(tmp_path / f"{name}.csv")
         assert len(table) == size
         assert 0 <= table["accuracy"].min() < 50 or name == "nats-sss"
-        assert 80 < table["accuracy"].max() < 100
+        assert (60 if name.startswith("nds") else 80) < table["accuracy"].max() < 100
         for arch in table["arch"][:20]:
             make_space(name).canonical(arch)
