@@ -27,7 +27,7 @@ from fusion.regression.groups import (
     within_group,
 )
 from fusion.regression.spec import ModelSpec
-from fusion.regression.within_table import NOT_TRANSFERRED, fit_unlabelled
+from fusion.regression.within_table import WithinTable
 from fusion.tables import Labelled
 from fusion.work import Work
 
@@ -40,8 +40,8 @@ def transfer(
 ) -> Transfer:
     """Judge on each table what was learned on the others, beside what was learned on its own.
 
-    A model that can do without accuracies learns nothing from the others: it is fitted on the judged table
-    without any, as `fusion.fit` of several tables has it.
+    A model that can do without accuracies is fitted on the judged table without any, as `fusion.fit` of
+    several tables has it: `auto` learns from those of the others that are like it, the rest from none.
 
     Parameters and errors as for `evaluate`.
 
@@ -75,6 +75,7 @@ def transfer(
                 for name, spec in specs.items()
             }
         )
+        notes = _notes(specs, data, others, features)
         judged = evaluate_one(
             data,
             specs,
@@ -84,7 +85,7 @@ def transfer(
             learned_from={other.name: len(other.accuracy) for other in others},
             chosen_elsewhere=_best_indicator(others, features),
         )
-        found[group.name] = replace(judged, notes=(*judged.notes, *_notes(specs)))
+        found[group.name] = replace(judged, notes=(*judged.notes, *notes))
     return Transfer(found, _summary(found, list(specs)))
 
 
@@ -93,7 +94,7 @@ def _scores(
 ) -> pd.Series[float]:
     """Return the scores of the whole table of `data`, without its accuracies, by key."""
     if not spec.estimator().needs_labels:
-        alone = fit_unlabelled(data.table, spec)
+        alone = _within(spec, data, others, features).fit(data.table)
         values = data.table.values([*alone.features])
         return pd.Series(alone.predict(values), values.index)
     fitted = fit_groups(spec.make(features), others, features, seed)
@@ -101,12 +102,20 @@ def _scores(
     return pd.Series(fitted.predict(within_group(values, values)), values.index)
 
 
-def _notes(specs: Mapping[str, ModelSpec]) -> list[str]:
-    return [
-        f"{PREFIX}{name} is fitted on this table without accuracies: {NOT_TRANSFERRED}"
-        for name, spec in specs.items()
-        if not spec.estimator().needs_labels
-    ]
+def _within(spec: ModelSpec, data: Labelled, others: Sequence[Group], features: Sequence[str]) -> WithinTable:
+    return WithinTable.of(spec, features, others, data.table.meta["indicator_versions"])
+
+
+def _notes(
+    specs: Mapping[str, ModelSpec], data: Labelled, others: Sequence[Group], features: Sequence[str]
+) -> list[str]:
+    lines = []
+    for name, spec in specs.items():
+        if not spec.estimator().needs_labels:
+            model = _within(spec, data, others, features)
+            lines.append(f"{PREFIX}{name} is fitted on this table without accuracies: {model.why}")
+            lines += [f"{PREFIX}{name}: {line}" for line in model.told(data.table)]
+    return lines
 
 
 def _best_indicator(groups: Sequence[Group], features: Sequence[str]) -> str:

@@ -118,6 +118,7 @@ class Auto(FusionModel):
     needs_labels = False
     has_spread = True
     uses_groups = True
+    uses_kin = True
     files = tuple(file for member in MEMBERS.values() for file in member.files)
 
     target = "gap"

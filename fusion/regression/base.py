@@ -92,6 +92,8 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """Whether `fit` learns from `pool`, an unlabelled indicator table of the space."""
     uses_groups: ClassVar[bool] = False
     """Whether `fit` takes `groups`, architectures that are to be left out together."""
+    uses_kin: ClassVar[bool] = False
+    """Whether, of several tables and without labels, it learns from those like the table it is to rank."""
     fewest: ClassVar[int] = 1
     """Architectures that `fit` needs."""
     indicators: ClassVar[tuple[str, ...] | None] = None

@@ -113,7 +113,7 @@ class Predictor:
     @property
     def learned_from(self) -> str:
         """From how many accuracies it learned, in words."""
-        return learned_from(self.sources)
+        return learned_from(self.sources, whole=isinstance(self.model, WithinTable))
 
     @overload
     def predict(
@@ -268,7 +268,8 @@ class Predictor:
         """
         folder = Path(folder)
         make_folder(folder)
-        write_model(folder, self._document(), self.fitted)
+        lessons = self.model.lessons if isinstance(self.model, WithinTable) else ()
+        write_model(folder, self._document(), self.fitted, lessons)
         write_atomic(folder / "card.md", self.card().encode())
 
     @classmethod
@@ -287,13 +288,13 @@ class Predictor:
         FusionError
             When there is no model, or it is damaged, of another format, or of another space.
         """
-        document, fitted = read_model(Path(folder))
+        document, fitted, lessons = read_model(Path(folder))
         features = document.features
         several = len(document.sources) > 1
         own = None if several else restore_space(document.sources[0].identity, space, str(folder))
         model: OnIndicators | WithinGroup | WithinTable
         if document.fitted_anew:
-            model = WithinTable(document.spec, features)
+            model = WithinTable(document.spec, features, lessons)
         elif several:
             model = WithinGroup(fitted, features)
         else:

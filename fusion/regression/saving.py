@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from fusion.errors import FusionError
 from fusion.regression.base import MODELS, FusionModel, ModelState
+from fusion.regression.kin import Lesson
 from fusion.regression.source import Line, Source
 from fusion.regression.spec import ModelSpec, Setting
 from fusion.storage.bundled import MODEL_FILE
@@ -91,10 +93,10 @@ def document(**content: Any) -> Document:
         raise FusionError(f"the model cannot be saved ({_first(error)}); use JSON values") from None
 
 
-def write_model(folder: Path, about: Document, model: FusionModel) -> None:
+def write_model(folder: Path, about: Document, model: FusionModel, lessons: Sequence[Lesson] = ()) -> None:
     """Write a fitted model to `folder`: the files that it learned, then `model.json`, each atomically.
 
-    One that is fitted anew in each table is not fitted, and has learned nothing.
+    One that is fitted anew in each table is not fitted, and has learned `lessons` at most.
 
     Raises
     ------
@@ -105,7 +107,8 @@ def write_model(folder: Path, about: Document, model: FusionModel) -> None:
     """
     if about.model not in MODELS or MODELS[about.model] is not type(model):
         raise FusionError(f"{type(model).__name__} cannot be saved: register it in MODELS")
-    state = ModelState({}) if about.fitted_anew else model.to_state()
+    taught = {"lessons": [lesson.to_state() for lesson in lessons]} if lessons else {}
+    state = ModelState(taught) if about.fitted_anew else model.to_state()
     if not about.fitted_anew and model.n_features_in_ != len(about.features):
         raise FusionError(
             f"{folder}: the model was fitted on {model.n_features_in_} indicators, not on "
@@ -128,8 +131,10 @@ def write_model(folder: Path, about: Document, model: FusionModel) -> None:
     write_atomic(folder / MODEL_FILE, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
 
-def read_model(folder: Path) -> tuple[Document, FusionModel]:
-    """Return the fitted model in `folder`, and what is said about it; not fitted where it is fitted anew.
+def read_model(folder: Path) -> tuple[Document, FusionModel, tuple[Lesson, ...]]:
+    """Return what is said about the fitted model in `folder`, the model, and lessons that it learned.
+
+    A model that is fitted anew in each table is not fitted; others have no lessons.
 
     All of it is checked before use: sizes, types, shapes, finite numbers. No file is opened but
     `model.json` and those that the model's class names, in the folder itself.
@@ -148,9 +153,7 @@ def read_model(folder: Path) -> tuple[Document, FusionModel]:
         about = Document.model_validate(content)
         model = _unfitted(file, about)
         if about.fitted_anew:
-            if learned.files or learned.state:
-                raise ValueError(f"a {about.model} of several tables has learned nothing")
-            return about, model
+            return about, model, _lessons(about, learned)
         if (named := sorted(learned.files)) != sorted(model.files):
             raise ValueError(f"a {about.model} has the files {sorted(model.files)}, not {named}")
         files = {name: _read_file(folder, name, learned.files[name]) for name in model.files}
@@ -166,7 +169,17 @@ def read_model(folder: Path) -> tuple[Document, FusionModel]:
     except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
         raise FusionError(f"{file}: damaged ({_line(str(error))}); {_FIT}") from None
     model.feature_names_in_ = np.array(about.features, dtype=object)
-    return about, model
+    return about, model, ()
+
+
+def _lessons(about: Document, learned: _Learned) -> tuple[Lesson, ...]:
+    """Return what a model that is fitted anew in each table learned of the tables."""
+    lessons = learned.state.pop("lessons", [])
+    if learned.files or learned.state or (lessons and not MODELS[about.model].uses_kin):
+        raise ValueError(f"a {about.model} of several tables has learned nothing else than lessons, if any")
+    if not isinstance(lessons, list):
+        raise ValueError("lessons are no list")
+    return tuple(Lesson.from_state(lesson) for lesson in lessons)
 
 
 def _content(folder: Path) -> dict[str, Any]:

@@ -237,12 +237,17 @@ def _digest(twins: str) -> str:
     return hashlib.sha256(twins.encode()).hexdigest()[:16]
 
 
-def learned_from(sources: Sequence[Source]) -> str:
-    """Return in words from how many accuracies a model of these tables learned."""
+def learned_from(sources: Sequence[Source], *, whole: bool = False) -> str:
+    """Return in words from how many accuracies a model of these tables learned.
+
+    `whole`: from all of each table, and not as many of each as the smallest has.
+    """
     if not any(source.architectures for source in sources):
         return "no accuracies"
     if len(sources) == 1:
         return f"{sources[0].architectures} architectures ({sources[0].networks} different networks)"
     groups = ", ".join(f"{source.networks} of {source.group}" for source in sources)
+    if whole:
+        return f"the accuracies of like spaces, among {groups} networks"
     fewest = min(source.networks for source in sources)
     return f"{fewest} networks of each group (measured: {groups})"

@@ -25,7 +25,7 @@ from fusion.regression.predictor import Predictor
 from fusion.regression.source import Source
 from fusion.regression.spec import ModelSpec
 from fusion.regression.subset import WithinGroup
-from fusion.regression.within_table import NOT_TRANSFERRED, WithinTable, fit_unlabelled
+from fusion.regression.within_table import WithinTable, fit_unlabelled
 from fusion.tables import IndicatorTable, Labelled
 
 # Under so many, predictions are told to be rough.
@@ -129,19 +129,31 @@ def _fit_anew(datas: Sequence[Labelled], spec: ModelSpec) -> Predictor:
     groups = grouped(datas)
     features = spec.features(common_indicators(groups))
     settled = _settled(spec, spec.estimator())
+    same_versions(datas, features)
+    model = WithinTable.of(settled, features, groups, _versions(datas))
+    learned = bool(model.lessons)
     return Predictor(
-        model=WithinTable(settled, features),
+        model=model,
         spec=settled,
         target=_score(spec),
         lower_is_better=False,
         sources=tuple(
-            Source.of(data.table, features, group=group.name)
+            _source(data, features, len(group.accuracy), group.name)
+            if learned
+            else Source.of(data.table, features, group=group.name)
             for data, group in zip(datas, groups, strict=True)
         ),
         space=None,
         ranges=pd.DataFrame({"low": np.nan, "high": np.nan}, features),
-        notes=(NOT_TRANSFERRED,),
+        notes=(model.why,),
     )
+
+
+def _versions(datas: Sequence[Labelled]) -> dict[str, int]:
+    """Return the version of each indicator of the tables, which are the same in all that have it."""
+    return {
+        name: version for data in datas for name, version in data.table.meta["indicator_versions"].items()
+    }
 
 
 def _fit_several(datas: Sequence[Labelled], spec: ModelSpec) -> Predictor:

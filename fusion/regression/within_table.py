@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fusion.errors import FusionError
 from fusion.regression.base import FusionModel
+from fusion.regression.groups import Group
+from fusion.regression.kin import ALIKE, Kind, KinScore, Lesson, likenesses, said, weights
 from fusion.regression.spec import ModelSpec
 from fusion.regression.subset import OnIndicators, WithinGroup
 from fusion.tables import IndicatorTable, Pool
@@ -15,6 +18,11 @@ NOT_TRANSFERRED = (
     "the accuracies of other spaces are not learned from: between spaces they misled more than they taught"
 )
 """Why such a model of several tables learns from none of them."""
+FROM_KIN = (
+    "the accuracies of other spaces are learned from where a table's indicators hang together as theirs do; "
+    "unlike spaces misled more than they taught"
+)
+"""Why `auto` of several tables learns from some of them."""
 
 
 def fit_unlabelled(table: IndicatorTable, spec: ModelSpec) -> OnIndicators:
@@ -39,17 +47,41 @@ def fit_unlabelled(table: IndicatorTable, spec: ModelSpec) -> OnIndicators:
 
 @dataclass(frozen=True)
 class WithinTable:
-    """A model of several tables that learns from none of them: it is fitted anew in each that it is given.
+    """A model of several tables that is fitted anew in each that it is given, without its accuracies.
 
     Attributes
     ----------
     spec : ModelSpec
     features : sequence of str
         Indicators that it reads of the tables that it was made with; of another table, all that there are.
+    lessons : tuple of Lesson
+        What the tables taught; of those that are like a table it is learned, else it is ranked without.
     """
 
     spec: ModelSpec
     features: Sequence[str]
+    lessons: tuple[Lesson, ...] = ()
+
+    @classmethod
+    def of(
+        cls, spec: ModelSpec, features: Sequence[str], groups: Sequence[Group], versions: Mapping[str, int]
+    ) -> WithinTable:
+        """Return the model that learns from groups where it is one that does."""
+        uses = type(spec.estimator()).uses_kin
+        return cls(spec, features, tuple(Lesson.of(group, versions) for group in groups) if uses else ())
+
+    @property
+    def why(self) -> str:
+        """What is to be said of what it learns."""
+        return FROM_KIN if self.lessons else NOT_TRANSFERRED
+
+    def likenesses(self, table: IndicatorTable) -> dict[str, float]:
+        """Return how alike a table is to each that taught, the likest first."""
+        return likenesses(self.lessons, _kind(table))
+
+    def told(self, table: IndicatorTable) -> list[str]:
+        """Return from which spaces is learned in a table, in words; nothing where it learns from none."""
+        return [said(self.likenesses(table))] if self.lessons else []
 
     @property
     def model_(self) -> FusionModel:
@@ -57,19 +89,34 @@ class WithinTable:
         return self.spec.estimator()
 
     def fit(self, table: IndicatorTable) -> OnIndicators:
-        """Return the model fitted on a table, see `fit_unlabelled`."""
-        return fit_unlabelled(table, self.spec)
+        """Return the model fitted on a table: what like spaces taught, else see `fit_unlabelled`."""
+        likest = self.likenesses(table)
+        alike = [lesson for lesson in self.lessons if likest[lesson.group] >= ALIKE]
+        if not alike:
+            return fit_unlabelled(table, self.spec)
+        learned = weights(alike, _kind(table))
+        pool = Pool(table.values([*learned]))
+        return OnIndicators(KinScore(learned), [*learned]).fit(pool.table, pool=pool)
 
     def weights(self) -> dict[str, float]:
         """Return nothing: without a table there are none."""
         return {}
 
 
+def _kind(table: IndicatorTable) -> Kind:
+    return Kind.of(table.values(), table.meta.get("indicator_versions", {}))
+
+
 def in_table(
     model: OnIndicators | WithinGroup | WithinTable, table: IndicatorTable
 ) -> OnIndicators | WithinGroup:
-    """Return what predicts in a table: the model, fitted there when it is fitted anew in each."""
+    """Return what predicts in a table: the model, fitted there when it is fitted anew in each.
+
+    It warns of what is then learned from.
+    """
     if isinstance(model, WithinTable):
         anew: WithinTable = model
+        for line in anew.told(table):
+            warnings.warn(line, stacklevel=3)
         return anew.fit(table)
     return model

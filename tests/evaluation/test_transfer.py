@@ -135,7 +135,7 @@ def test_accuracies_of_the_judged_group_are_not_learned_from(groups, several):
     assert any("transfer_weighted_sum, without these accuracies, ranks" in text for text in found.warnings)
 
 
-def test_a_model_that_can_do_without_accuracies_learns_none_elsewhere(groups):
+def test_a_model_that_can_do_without_accuracies_learns_none_of_unlike_spaces(groups):
     spec = ModelSpec("auto", params={"effort": "quick"})
     found = evaluate(groups, {"auto": spec, "weighted_sum": "weighted_sum"}, settings=QUICK, progress=False)
     for data in groups:
@@ -148,6 +148,7 @@ def test_a_model_that_can_do_without_accuracies_learns_none_elsewhere(groups):
         assert [note.split()[0] for note in of.notes if "is fitted on this table" in note] == [
             "transfer_auto"
         ]
+        assert any(note.startswith("transfer_auto: this space is like none") for note in of.notes)
     assert found.summary[0].name == "auto, no accuracy of this group"
 
 

@@ -131,15 +131,16 @@ class TestSeveral:
         assert loaded.card() == predictor.card()
 
     def test_no_accuracy_is_learned_from_and_it_says_so(self, datas, other):
-        predictor = fit(datas)
+        predictor = fit(datas, "consensus")
         assert predictor.by_group
-        assert (predictor.target, predictor.learned_from) == (SCORE, "no accuracies")
+        score = "score of consensus, by which architectures are ranked"
+        assert (predictor.target, predictor.learned_from) == (score, "no accuracies")
         assert predictor.notes == (NOT_TRANSFERRED,)
         card = predictor.card()
         for words in (NOT_TRANSFERRED, "It learned from none of them", "- accuracies: none"):
             assert words in card
         assert all(source.group in card for source in predictor.sources)
-        assert predictor.remarks(other) == [f"the predictions are no accuracies: each is the {SCORE}"]
+        assert predictor.remarks(other) == [f"the predictions are no accuracies: each is the {score}"]
         assert predictor.outside(other).tolist() == [0.0] * 30
         assert predictor.equation() is None
 
@@ -150,13 +151,22 @@ class TestSeveral:
         with pytest.raises(FusionError, match="extract one, and predict from it"):
             predictor.predict(distinct(3))
 
-    def test_a_saved_one_has_learned_nothing(self, datas, tmp_path):
-        fit(datas).save(tmp_path)
+    @pytest.mark.parametrize("name", ["consensus", "auto"])
+    def test_a_saved_one_has_learned_lessons_at_most(self, datas, name, tmp_path):
+        fit(datas, name).save(tmp_path)
         content = json.loads((tmp_path / "model.json").read_text())
+        lessons = content["state"].pop("lessons", [])
         assert (content["state"], content["files"]) == ({}, {})
+        assert [lesson["group"] for lesson in lessons] == (
+            [] if name == "consensus" else [source["group"] for source in content["sources"]]
+        )
         assert {file.name for file in tmp_path.iterdir()} == {"model.json", "card.md"}
-        (tmp_path / "model.json").write_text(json.dumps(content | {"state": {"learned": {}}}))
-        with pytest.raises(FusionError, match=r"damaged \(a auto of several tables has learned nothing\)"):
+        other = {"learned": {}} if lessons else {"lessons": [{}]}
+        (tmp_path / "model.json").write_text(json.dumps(content | {"state": other}))
+        with pytest.raises(FusionError, match=rf"a {name} of several tables has learned nothing else"):
+            Predictor.load(tmp_path)
+        (tmp_path / "model.json").write_text(json.dumps(content | {"state": {"lessons": 5}}))
+        with pytest.raises(FusionError, match="damaged"):
             Predictor.load(tmp_path)
 
 
