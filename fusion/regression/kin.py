@@ -17,8 +17,10 @@ from fusion.regression.groups import Group, within_group
 from fusion.regression.unlabelled import Unlabelled
 
 ALIKE = 0.9
-"""The likeness from which on what was learned in one space is trusted in another: chosen on eleven spaces, of which
-those that taught each other were above 0.92 and the rest under 0.86 (docs/results.md)."""
+"""The likeness from which on what was learned in one space is trusted in another.
+
+Chosen on eleven spaces: those that taught each other are above 0.92, the rest under 0.86 (docs/results.md).
+"""
 FEWEST_SHARED = 12
 """Indicators without which no two spaces are found alike."""
 # Penalty of the least squares, in units of the mean squared score of a rank.
