@@ -253,6 +253,8 @@ def test_a_search_is_done_again_when_its_table_has_grown(finished, tmp_path):
         "--set",
         "images=",
         f"table={tmp_path}/table",
+        "models={weighted_sum: {model: weighted_sum}}",
+        "evaluation.splits=2",
     ]
     assert main(run) == 0
     archs = pd.read_parquet("data/digits-tss/accuracies.parquet")["arch"]

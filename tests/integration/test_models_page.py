@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_the_commands_of_the_page(folder):
     printed = PAGE.follow(folder)
-    assert printed.count("3 architectures predicted: predicted.csv") == 2
+    assert printed.count("3 architectures predicted (3 ") == 2
     assert (folder / "model" / "card.md").exists()
     assert (folder / "predicted-indicators" / "meta.json").exists()
     assert printed.count("What carries weighted_sum") == 2

@@ -16,8 +16,8 @@ from tests.integration.conftest import IMAGES, SPACE
 TABLE = "data/nats-sss-cifar10/indicators"
 FEW = ["params", "flops", "naswot", "synflow", "cj", "os", "nlr", "cnntk"]
 QUICK = ["evaluation.splits=3", "evaluation.bootstrap=20", f"indicators={','.join(FEW)}"]
-QUICK += ["models.auto.params.effort=quick"]  # the trees would take most of the time
-QUICK += ["models.weighted_sum.indicators=null", "models.lightgbm.indicators=null"]
+# without auto, which would take most of the time
+QUICK += ["models={fi: {model: fi}, weighted_sum: {model: weighted_sum}, lightgbm: {model: lightgbm}}"]
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ evaluation: {{splits: 3, bootstrap: 20}}
 
 def test_the_saved_model_is_fitted_on_all_accuracies(own, tmp_path):
     run(own, 60, tmp_path / "run")
-    assert fusion.load(tmp_path / "run" / "model").spec.model == "auto"
+    assert fusion.load(tmp_path / "run" / "model").spec.model == "fi"
     saved = fusion.load(tmp_path / "run" / "models" / "weighted_sum")
     assert (saved.architectures, saved.networks) == (60, 60)
     data = fusion.load(TABLE).only(indicators=FEW).labelled(own / "60.csv")

@@ -69,7 +69,7 @@ def test_predict_keeps_columns_and_writes_what_the_name_says(work, tmp_path):
     assert main([*predict, "--out", str(tmp_path / "o.csv")]) == 0
     assert main([*predict, "--out", str(tmp_path / "o.parquet")]) == 0
     text, binary = pd.read_csv(tmp_path / "o.csv"), pd.read_parquet(tmp_path / "o.parquet")
-    assert list(text.columns) == ["network", "note", "cost", "predicted"]
+    assert list(text.columns) == ["network", "note", "cost", "predicted", "rank", "source"]
     assert list(text["note"]) == ["a", "b", "c", "d"]
     assert text["predicted"].tolist() == binary["predicted"].tolist()
 
