@@ -69,13 +69,18 @@ def transfer(
     )  # fmt: skip
     for data, group, others in bar:
         bar.set_postfix_str(group.name)
+        versions = data.table.meta["indicator_versions"]
+        within = {
+            name: WithinTable.of(spec, features, others, versions)
+            for name, spec in specs.items()
+            if not spec.estimator().needs_labels
+        }
         elsewhere = pd.DataFrame(
             {
-                PREFIX + name: _scores(spec, data, others, features, settings.seed)
+                PREFIX + name: _scores(within.get(name, spec), data, others, features, settings.seed)
                 for name, spec in specs.items()
             }
         )
-        notes = _notes(specs, data, others, features)
         judged = evaluate_one(
             data,
             specs,
@@ -85,36 +90,28 @@ def transfer(
             learned_from={other.name: len(other.accuracy) for other in others},
             chosen_elsewhere=_best_indicator(others, features),
         )
-        found[group.name] = replace(judged, notes=(*judged.notes, *notes))
+        found[group.name] = replace(judged, notes=(*judged.notes, *_notes(within, data)))
     return Transfer(found, _summary(found, list(specs)))
 
 
 def _scores(
-    spec: ModelSpec, data: Labelled, others: Sequence[Group], features: Sequence[str], seed: int
+    how: ModelSpec | WithinTable, data: Labelled, others: Sequence[Group], features: Sequence[str], seed: int
 ) -> pd.Series[float]:
     """Return the scores of the whole table of `data`, without its accuracies, by key."""
-    if not spec.estimator().needs_labels:
-        alone = _within(spec, data, others, features).fit(data.table)
+    if isinstance(how, WithinTable):
+        alone = how.fit(data.table)
         values = data.table.values([*alone.features])
         return pd.Series(alone.predict(values), values.index)
-    fitted = fit_groups(spec.make(features), others, features, seed)
+    fitted = fit_groups(how.make(features), others, features, seed)
     values = data.table.values(features)
     return pd.Series(fitted.predict(within_group(values, values)), values.index)
 
 
-def _within(spec: ModelSpec, data: Labelled, others: Sequence[Group], features: Sequence[str]) -> WithinTable:
-    return WithinTable.of(spec, features, others, data.table.meta["indicator_versions"])
-
-
-def _notes(
-    specs: Mapping[str, ModelSpec], data: Labelled, others: Sequence[Group], features: Sequence[str]
-) -> list[str]:
+def _notes(within: Mapping[str, WithinTable], data: Labelled) -> list[str]:
     lines = []
-    for name, spec in specs.items():
-        if not spec.estimator().needs_labels:
-            model = _within(spec, data, others, features)
-            lines.append(f"{PREFIX}{name} is fitted on this table without accuracies: {model.why}")
-            lines += [f"{PREFIX}{name}: {line}" for line in model.told(data.table)]
+    for name, model in within.items():
+        lines.append(f"{PREFIX}{name} is fitted on this table without accuracies: {model.why}")
+        lines += [f"{PREFIX}{name}: {line}" for line in model.told(data.table)]
     return lines
 
 

@@ -13,7 +13,8 @@ from fusion.errors import FusionError
 from fusion.indicators import INDICATORS, needs_graphs
 from fusion.regression.checked import matrix, moderate, vector, within
 from fusion.regression.columns import Array, Quantile
-from fusion.regression.groups import Group, within_group
+from fusion.regression.groups import Group
+from fusion.regression.transform import IndicatorTransform
 from fusion.regression.unlabelled import Unlabelled
 
 ALIKE = 0.9
@@ -204,6 +205,7 @@ def _scores(table: pd.DataFrame) -> pd.DataFrame:
     """Return the Gaussian scores of ranks, missing values at the worse end, 0 where there are none."""
     if not len(table.columns):
         return table
-    scores = within_group(table, table)
-    up = np.array([INDICATORS[str(name)].higher_is_better for name in table], dtype=bool)
-    return scores.fillna(scores.min().where(up, scores.max())).fillna(0.0)
+    better = [1 if INDICATORS[str(name)].higher_is_better else -1 for name in table]
+    scores = IndicatorTransform("quantile").fit(table).fill_worse(better).transform(table)
+    # without the columns that mark what is missing
+    return pd.DataFrame(scores[:, : len(better)], table.index, table.columns)

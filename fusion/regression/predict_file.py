@@ -95,7 +95,7 @@ def answer_file(
         As of `Predictor.load`, `find_rows` and `answer`.
     """
     folder = Path(model)
-    predictor, structure = Predictor.load(folder, space), structure_of(folder, space)
+    predictor = Predictor.load(folder, space)
     given = None if indicators is None else IndicatorTable.open(indicators, space)
     own = predictor.space if given is None else given.space
     if own is None:
@@ -108,7 +108,7 @@ def answer_file(
         found = answer(
             *(predictor, rows.archs),
             table=given or shipped_table(predictor),
-            structure=structure,
+            structure=structure_of(folder, space) if given is None else None,
             interval=interval,
             images=images,
             out=out,
