@@ -108,7 +108,7 @@ class Auto(FusionModel):
     -----
     Sources: stacking with weights that are not negative, L. Breiman, "Stacked regressions", Machine
     Learning 24, 1996; of the members and views, there. Choices were made on CIFAR-10 accuracies of
-    `nats-tss`; those of `consensus`, the prior, on `nats-sss` and NDS too.
+    `nats-tss`; how far weights depart from those expected, on `nats-sss` too; of the prior, see `Consensus`.
     """
 
     name = "auto"

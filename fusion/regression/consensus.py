@@ -80,7 +80,8 @@ class Consensus(Unlabelled):
     Notes
     -----
     The sum of log ranks: J. Lee, B. Ham, "AZ-NAS", CVPR 2024, arXiv:2403.19232. Leaving out is this
-    library's, chosen on CIFAR-10 accuracies of `nats-tss` and `nats-sss`, and on NDS.
+    library's, chosen on CIFAR-10 accuracies of `nats-tss` and `nats-sss`, and on NDS; `cnntk` was added last,
+    after looking at these, `nas-bench-101` and `darts`.
 
     Examples
     --------

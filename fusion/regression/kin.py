@@ -20,7 +20,7 @@ from fusion.regression.unlabelled import Unlabelled
 ALIKE = 0.9
 """The likeness from which on what was learned in one space is trusted in another.
 
-Chosen on eleven spaces: those that taught each other are above 0.92, the rest under 0.86 (docs/results.md).
+Chosen after seeing the eleven spaces of docs/results.md.
 """
 FEWEST_SHARED = 12
 """Indicators without which no two spaces are found alike."""
