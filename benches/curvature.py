@@ -21,13 +21,13 @@ from fusion.extraction.subject import make_subject
 from fusion.images import load_images
 from fusion.probes.codes import watch_codes
 from fusion.probes.curvature import Masks, weight_curvature
-from fusion.probes.layers import weighted_layers
+from fusion.probes.survey import declared_weights
 from fusion.spaces import make_space
 
 
 def exact(network: nn.Module, x: Tensor, y: Tensor) -> float:
     """Return grasp by a double backward pass."""
-    weights = [layer.weight for layer in weighted_layers(network).values()]
+    weights = [*declared_weights(network).values()]
     gradients = torch.autograd.grad(
         functional.cross_entropy(network(x), y), weights, create_graph=True, allow_unused=True
     )
@@ -42,9 +42,9 @@ def difference(network: nn.Module, x: Tensor, y: Tensor) -> float:
     masks = Masks()
     with watch_codes(masks.see):
         loss = functional.cross_entropy(network(x), y)
-    weights = [layer.weight for layer in weighted_layers(network).values()]
+    weights = [*declared_weights(network).values()]
     gradients = [g for g in torch.autograd.grad(loss, weights, allow_unused=True) if g is not None]
-    products = weight_curvature(network, x, y, masks)
+    products = weight_curvature(network, x, y, masks, [*declared_weights(network)])
     return -sum(float((g.double() * p).sum()) for g, p in zip(gradients, products, strict=True))
 
 

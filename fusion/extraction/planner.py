@@ -7,16 +7,9 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from fusion.indicators.base import INDICATORS, needs_graphs
-from fusion.probes.base import (
-    BUILDING,
-    PROBES,
-    Broken,
-    Observations,
-    Subject,
-    Undefined,
-    as_undefined,
-    provider,
-)
+from fusion.probes.base import BUILDING, PROBES, Observations, Subject, provider
+from fusion.probes.checkpoints import without_checkpoints
+from fusion.probes.undefined import Broken, Undefined, as_undefined
 from fusion.seeding import derive_seed, seeded
 
 OK = "ok"
@@ -62,7 +55,7 @@ def plan(names: Sequence[str]) -> dict[str, frozenset[str]]:
 def _run(name: str, wanted: frozenset[str], subject: Subject) -> Observations:
     try:
         # a network may draw at random, as dropout does: the same draws in every pass, none of ours
-        with seeded(derive_seed("pass", subject.seed)):
+        with seeded(derive_seed("pass", subject.seed)), without_checkpoints():
             return PROBES[name].run(subject, wanted)
     except Exception as error:  # one failing pass must not lose the indicators of the others
         return dict.fromkeys(wanted, as_undefined(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from fusion.images.base import Batch
-from fusion.probes.memory import Kept, fastest_format, lay_out
+from fusion.probes.memory import Kept, fastest_format, is_of_spaces, lay_out
 from fusion.probes.meter import Meter
+from fusion.probes.outputs import inner, keep_logits
+from fusion.probes.state import own_buffers_kept
+from fusion.probes.survey import Survey, survey
+from fusion.probes.undefined import Undefined
 from fusion.registry import Registry
 from fusion.seeding import derive_seed, seeded
 from fusion.spaces.graph import CellGraph
@@ -23,17 +26,6 @@ Observations: TypeAlias = dict[str, Any]
 
 # What the meter calls the making of the network, for which all passes are the reason.
 BUILDING = "network"
-
-# Characters of a status.
-_LONGEST = 300
-
-
-class Undefined(Exception):
-    """A value does not exist for this network; the message is its status in the table."""
-
-
-class Broken(Undefined):
-    """There is no value because a pass failed, for a reason that no probe foresaw."""
 
 
 @dataclass
@@ -81,6 +73,20 @@ class Subject:
         return network
 
     @property
+    def survey(self) -> Survey:
+        """What can be taken for granted of the network, in its memory format."""
+        wanted = self.memory_format
+        if wanted not in self._surveys:
+            with self.meter.of(BUILDING):
+                self._surveys[wanted] = self._survey(self.network, self.x)
+        return self._surveys[wanted]
+
+    @cached_property
+    def thin_survey(self) -> Survey:
+        """What can be taken for granted of the thin network."""
+        return self._survey(self.thin_network, self.x[:, :1, :3, :3])
+
+    @property
     def x(self) -> Tensor:
         """The images of the batch, in the memory format of the network."""
         wanted = self.memory_format
@@ -116,15 +122,28 @@ class Subject:
     def __post_init__(self) -> None:
         self._format = self._thin_format = torch.contiguous_format
         self._images: dict[torch.memory_format, Tensor] = {}
+        self._surveys: dict[torch.memory_format, Survey] = {}
+
+    def _survey(self, network: nn.Module, x: Tensor) -> Survey:
+        def forward(x: Tensor) -> Tensor:
+            with own_buffers_kept(network), seeded(derive_seed("pass", self.seed)):
+                logits: Tensor = network(x.clone())  # a network may change its input in place
+            return logits
+
+        with preserved(network), torch.enable_grad():
+            return survey(network, x, forward)
 
     def _place(self, network: nn.Module, x: Tensor) -> tuple[nn.Module, torch.memory_format]:
-        placed = network.to(self.batch.x.device)
+        placed = inner(network).to(self.batch.x.device)
 
         def forward(x: Tensor) -> Any:
             with preserved(placed), torch.no_grad(), seeded(derive_seed("pass", self.seed)):
                 return placed.train()(x)
 
-        return fastest_format(placed, x.detach(), forward)
+        network, memory_format = fastest_format(placed, x.detach(), forward)
+        if not is_of_spaces(network):
+            keep_logits(network)
+        return network, memory_format
 
 
 @dataclass(frozen=True)
@@ -188,24 +207,6 @@ def provider(observation: str) -> Probe:
     raise KeyError(observation)
 
 
-def require_signal(logits: Tensor) -> None:
-    """Raise Undefined for outputs (batch, classes) that tell no inputs apart."""
-    if len(logits) < 2:
-        raise Undefined("needs a batch of at least 2")
-    if not logits.isfinite().all():
-        raise Undefined("the outputs are not finite")
-    if torch.equal(logits, logits[:1].expand_as(logits)):
-        raise Undefined("the output is the same for every input")
-
-
-def as_undefined(error: Exception) -> Undefined:
-    """Return the reason why there is no value after `error`, in one line."""
-    if isinstance(error, Undefined):
-        return error
-    text = " ".join(str(error).split()) or type(error).__name__
-    return Broken(textwrap.shorten(f"{type(error).__name__}: {text}", _LONGEST, placeholder=" ..."))
-
-
 @contextmanager
 def hooked(modules: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
     """Run the block with `hook` called after each forward of `modules`; gone afterwards, also on errors."""
@@ -220,14 +221,16 @@ def hooked(modules: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[N
 @contextmanager
 def preserved(network: nn.Module) -> Iterator[None]:
     """Run the block, then restore buffers, gradients, modes and `requires_grad`, also on errors."""
+    modules = [*network.modules()]
     buffers = [
         (module, name, buffer, buffer.detach().clone())
-        for module in network.modules()
+        for module in modules
         for name, buffer in module._buffers.items()
         if buffer is not None
     ]
-    parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
-    modes = [(module, module.training) for module in network.modules()]
+    known = {id(p): p for module in modules for p in module._parameters.values() if p is not None}
+    parameters = [(p, p.requires_grad, p.grad) for p in known.values()]
+    modes = [(module, module.training) for module in modules]
     for parameter, _, _ in parameters:
         parameter.grad = None  # a backward pass would add to it in place
     try:

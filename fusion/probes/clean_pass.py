@@ -11,21 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fusion.probes.base import (
-    Observations,
-    Subject,
-    Undefined,
-    as_undefined,
-    preserved,
-    probe,
-    require_signal,
-)
+from fusion.probes.base import Observations, Subject, preserved, probe
+from fusion.probes.calls import PRODUCTS, Call, Calls, Watcher
 from fusion.probes.codes import CodeStatistics, watch_codes
 from fusion.probes.curvature import Masks, weight_curvature
 from fusion.probes.feature_maps import FeatureCorrelations
 from fusion.probes.layers import LayerGradient, LayerGradients
 from fusion.probes.meter import Meter
+from fusion.probes.outputs import require_signal, require_sum
 from fusion.probes.stages import Stages
+from fusion.probes.survey import require
+from fusion.probes.undefined import Undefined, as_undefined
 from fusion.seeding import derive_seed
 
 _CODES = frozenset({"code_agreement", "code_spectrum", "code_units", "unit_patterns"})
@@ -95,7 +91,7 @@ def clean_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
         found = _Giver(wanted, subject.meter)
         masks = Masks()
         _one_graph(subject, found, masks)  # the graph is freed before the next passes
-        found.give("weight_curvature", lambda: weight_curvature(network, subject.x, subject.batch.y, masks))
+        found.give("weight_curvature", lambda: _curvature(subject, masks))
     return found.observations
 
 
@@ -116,49 +112,119 @@ class _Giver:
                 self.observations[name] = as_undefined(error)
 
 
+def _curvature(subject: Subject, masks: Masks) -> list[Tensor]:
+    found = subject.survey
+    require(found.detached or found.incomplete or found.bends)
+    return weight_curvature(subject.network, subject.x, subject.batch.y, masks, [*found.weights])
+
+
 def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:
     """One forward pass, and all backward passes through its graph."""
-    network, y, wanted = subject.network, subject.batch.y, found.wanted
+    network, y, wanted, told = subject.network, subject.batch.y, found.wanted, subject.survey
     with_graph = bool(wanted & _GRAPH)
     x = subject.x.clone().requires_grad_(with_graph)
     codes = CodeStatistics(len(x))
-    stages, gradients = Stages(network), LayerGradients(network, len(x))
-    maps = FeatureCorrelations(network, found.meter)
+    stages = Stages(network, told.stage_calls)
+    gradients = LayerGradients(told.weights, len(x), None if told.known else told.has_samples_first)
+    maps = FeatureCorrelations(network, found.meter, told.stage_calls and told.map_calls)
     with torch.set_grad_enabled(with_graph):
         with ExitStack() as watchers:
             sees = [_metered(codes.see, found.meter, _CODES)] if wanted & _CODES else []
             sees += [masks.see] if "weight_curvature" in wanted else []
             if sees:
                 watchers.enter_context(watch_codes(*sees))
+            watched: list[Watcher] = []
             if wanted & _STAGES:
-                watchers.enter_context(stages.watching())
+                watched += stages.watched(watchers)
             if "map_eigenvalues" in wanted:
-                watchers.enter_context(maps.watching())
+                watched += maps.watched(watchers)
             if "layer_gradients" in wanted:
-                watchers.enter_context(gradients.watching())
+                watched.append(gradients)
+            calls = watchers.enter_context(Calls(*watched)) if watched else None
             logits = network(x)
-        require_signal(logits)
-        found.give("code_agreement", codes.kernel)
-        found.give("code_spectrum", lambda: torch.linalg.eigvalsh(codes.kernel()))
-        found.give("code_units", codes.count_units)
-        found.give("unit_patterns", codes.patterns)
-        found.give("inputs", lambda: subject.batch.x.flatten(1))
-        found.give("labels", lambda: y)
-        found.give("logits", logits.detach)
-        found.give("stage_spectra", stages.spectra)
-        found.give("map_eigenvalues", maps.smallest_eigenvalues)
-        found.give("layer_gradients", lambda: _layer_gradients(gradients, logits, y, x))
-        found.give("stage_transfers", lambda: stages.transfers(subject.seed))
+        lost = {} if calls is None else calls.failures
+        dull = _dull(network, x, logits)
+
+        def give(
+            name: str, function: Callable[[], Any], *reasons: Undefined | None, watcher: Any = None
+        ) -> None:
+            def guarded() -> Any:
+                for reason in reasons:
+                    require(reason)
+                if watcher in lost:
+                    raise lost[watcher]
+                return function()
+
+            found.give(name, guarded)
+
+        give("code_agreement", codes.kernel, told.codes)
+        give("code_spectrum", lambda: torch.linalg.eigvalsh(codes.kernel()), told.codes)
+        give("code_units", codes.count_units, told.codes)
+        give("unit_patterns", codes.patterns, told.codes)
+        give("inputs", lambda: subject.batch.x.flatten(1))
+        give("labels", lambda: y)
+        give("stage_spectra", stages.spectra, told.stages, watcher=stages)
+        give("map_eigenvalues", maps.smallest_eigenvalues, told.maps, watcher=maps)
+        give("logits", logits.detach, dull)
+        give(
+            "layer_gradients",
+            lambda: _layer_gradients(gradients, logits, y, x),
+            *(dull, told.detached, told.incomplete),
+            watcher=gradients,
+        )
+        give("stage_transfers", lambda: stages.transfers(subject.seed), told.stages, watcher=stages)
 
         @cache
         def gradient() -> Tensor:
+            require_sum(logits)
             with found.meter.of("input_gradient", "input_correlations"):
                 return _input_gradient(logits, torch.ones_like(logits), x)
 
-        found.give("input_gradient", gradient)
-        found.give("input_correlations", lambda: _correlations(gradient()))
-        signs = random_signs(logits, subject.seed)
-        found.give("random_input_gradient", lambda: _input_gradient(logits, signs, x))
+        give("input_gradient", gradient, dull)
+        give("input_correlations", lambda: _correlations(gradient()), dull)
+        give(
+            "random_input_gradient",
+            lambda: _input_gradient(logits, random_signs(logits, subject.seed), x),
+            dull,
+        )
+
+
+class _LastInput(Watcher):
+    """Keeps what the last layer works on."""
+
+    def __init__(self) -> None:
+        self.input: Any = None
+
+    def before(self, call: Call) -> None:
+        """Keep the input of a layer."""
+        if call.name in PRODUCTS:
+            self.input = call.input
+
+
+def _dull(network: nn.Module, x: Tensor, logits: Tensor) -> Undefined | None:
+    """Return why the outputs tell nothing, where the features before the last layer do.
+
+    A head of zeros, as vision transformers have before training, says nothing of the rest.
+
+    Raises
+    ------
+    Undefined
+        Where neither tells the images apart.
+    """
+    try:
+        require_signal(logits)
+    except Undefined as reason:
+        if len(logits) < 2 or not logits.isfinite().all():
+            raise
+        last = _LastInput()
+        with torch.no_grad(), Calls(last):
+            network(x.detach())
+        if not isinstance(last.input, Tensor) or torch.equal(
+            last.input, last.input[:1].expand_as(last.input)
+        ):
+            raise
+        return reason
+    return None
 
 
 def _metered(

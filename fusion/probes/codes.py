@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from fusion.probes.base import Undefined
+from fusion.probes.undefined import Undefined
 
 # Activations that are linear on either side of zero, for which the sign of the input is a code.
 # Modules call these functions too, so that one list finds modules and functional calls alike.
@@ -34,6 +34,20 @@ RECTIFIERS: frozenset[Callable[..., Tensor]] = frozenset(
     }
 )
 CLIPPED = frozenset({functional.hardtanh, functional.hardtanh_})
+_CLAMPS = frozenset(
+    {
+        torch.clamp,
+        torch.clamp_,
+        torch.clip,
+        torch.clip_,
+        Tensor.clamp,
+        Tensor.clamp_,
+        Tensor.clip,
+        Tensor.clip_,
+    }
+)
+_FROM_BELOW = frozenset({torch.clamp_min, torch.clamp_min_, Tensor.clamp_min, Tensor.clamp_min_})
+_THRESHOLDS = frozenset({functional.threshold, functional.threshold_, torch.threshold, torch.threshold_})
 NO_CODES = "activation codes are defined for ReLU, ReLU6, LeakyReLU, PReLU; none was run"
 
 # Samples whose bits make a unit's pattern: all 2^16 patterns fit in a table of flags.
@@ -42,12 +56,40 @@ PATTERN_SAMPLES = 16
 
 def rectified(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
     """Return the input of a call of a rectifier; None for a call of anything else."""
-    # the module ReLU6 is a hard tanh from 0 to 6
-    clipped_at_zero = func in CLIPPED and (args[1] if len(args) > 1 else kwargs.get("min_val", -1)) == 0
-    if func not in RECTIFIERS and not clipped_at_zero:
-        return None
+
+    def number(place: int, name: str) -> Any:
+        return args[place] if len(args) > place else kwargs.get(name)
+
+    if func not in RECTIFIERS:
+        # the module ReLU6 is a hard tanh from 0 to 6
+        if func in CLIPPED or func in _CLAMPS or func in _FROM_BELOW:
+            lowest = number(1, "min_val" if func in CLIPPED else "min")
+            if not _is_zero(-1 if lowest is None else lowest):
+                return None
+        elif not (func in _THRESHOLDS and _is_zero(number(1, "threshold")) and _is_zero(number(2, "value"))):
+            return None
     found: Tensor = args[0] if args else kwargs["input"]
-    return found
+    return found if found.is_floating_point() else None
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, int | float) and value == 0
+
+
+def upper_end(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Return where a call of a rectifier stops growing; None where it does not."""
+    if func is functional.relu6:
+        return 6
+    if func in CLIPPED:
+        return args[2] if len(args) > 2 else kwargs.get("max_val", 1)
+    if func in _CLAMPS:
+        return args[2] if len(args) > 2 else kwargs.get("max")
+    return None
+
+
+def clips(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call is of a rectifier that stops growing."""
+    return rectified(func, args, kwargs) is not None and upper_end(func, args, kwargs) is not None
 
 
 class watch_codes(TorchFunctionMode):  # noqa: N801 (a context manager, written like a function)
@@ -92,10 +134,15 @@ class watch_codes(TorchFunctionMode):  # noqa: N801 (a context manager, written 
             see(mask, number)
 
 
-def as_code(mask: Tensor) -> Tensor:
-    """Return the mask of a rectifier as (samples, units), units in an order equal for all samples."""
+def as_code(mask: Tensor, samples: int | None = None) -> Tensor:
+    """Return the mask of a rectifier as (samples, units), units in an order equal for all samples.
+
+    `samples` where the first dimension has several rows of each sample, one after the other.
+    """
     if mask.dim() == 4:  # without a copy where channels are last in memory
         mask = mask.permute(0, 2, 3, 1)
+    if samples and len(mask) % samples == 0:
+        return mask.reshape(samples, -1)
     return mask.reshape(len(mask), -1)
 
 
@@ -117,7 +164,7 @@ class CodeStatistics:
     def see(self, mask: Tensor | None, number: int) -> None:
         """Add the mask of one rectifier, or the one of this number again."""
         if mask is not None:
-            code = as_code(mask)
+            code = as_code(mask, len(self.both_active))
             self.per_sample &= len(code) == len(self.both_active)
             if not self.per_sample:  # not raised here, in the middle of a pass that others need
                 return

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
-from fusion.probes.base import Undefined
-from fusion.probes.codes import CLIPPED, rectified
-from fusion.probes.layers import weighted_layers
+from fusion.probes.codes import rectified, upper_end
+from fusion.probes.state import having
+from fusion.probes.undefined import Undefined
 
 # Relative change of the weights.
 STEP = 0.005
@@ -57,7 +57,10 @@ class _Held(TorchFunctionMode):
             return func(*args, **kwargs)
         # of the arguments, only `inplace` is true or false
         in_place = func.__name__.endswith("_") or any(value is True for value in (*args, *kwargs.values()))
-        out = _held(func, a.clone() if in_place else a, args, kwargs, next(self.masks))
+        mask = next(self.masks, None)
+        if mask is None:
+            raise Undefined("the network calls more rectifiers than before")
+        out = _held(func, a.clone() if in_place else a, args, kwargs, mask)
         return a.copy_(out) if in_place else out
 
 
@@ -76,14 +79,18 @@ def _held(
         weight: Tensor = argument(1, "weight")
         weight = weight.view([1, -1, *[1] * (a.dim() - 2)] if a.dim() > 1 else [-1])
         return a * (weight + (1 - weight) * mask)
-    if func in CLIPPED:
-        a = a.clamp(max=argument(2, "max_val", 1))
-    elif func is functional.relu6:
-        a = a.clamp(max=6)
+    if (highest := upper_end(func, args, kwargs)) is not None:
+        a = a.clamp(max=highest)
     return a * mask
 
 
-def weight_curvature(network: nn.Module, x: Tensor, y: Tensor, masks: Masks) -> list[Tensor]:
+def _recomputes(module: nn.Module, inputs: Any) -> None:
+    raise Undefined("the network computes again in its backward pass, where its rectifiers are not held")
+
+
+def weight_curvature(
+    network: nn.Module, x: Tensor, y: Tensor, masks: Masks, names: Sequence[str]
+) -> list[Tensor]:
     """Return H w, H the Hessian of the mean cross-entropy with respect to the layers' weights w.
 
     Central difference of the gradient along the weights themselves,
@@ -101,13 +108,19 @@ def weight_curvature(network: nn.Module, x: Tensor, y: Tensor, masks: Masks) -> 
         Images, labels (batch,).
     masks : Masks
         Of a forward pass of `network` on `x`.
+    names : sequence of str
+        Of the weights.
 
     Returns
     -------
     list of Tensor
-        One per layer of `weighted_layers` that the loss depends on, of its weight's shape.
+        One for each weight that the loss depends on, of its shape.
+
+    Raises
+    ------
+    Undefined
+        Without weights, or for a network that calls modules again in its backward pass.
     """
-    names = [f"{name}.weight".removeprefix(".") for name in weighted_layers(network)]
     if not names:
         raise Undefined("the network has no convolution or linear layer")
     own = {name: parameter.detach() for name, parameter in network.named_parameters()}
@@ -116,11 +129,14 @@ def weight_curvature(network: nn.Module, x: Tensor, y: Tensor, masks: Masks) -> 
         weights = [(own[name] * scale).requires_grad_() for name in names]
         buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
         state = own | buffers | dict(zip(names, weights, strict=True))
-        with torch.enable_grad():
-            with _Held(masks):
-                logits = functional_call(network, state, (x,))
+        with torch.enable_grad(), having(network, state), _Held(masks):
+            logits = network(x)
             loss = functional.cross_entropy(logits, y)
-            return torch.autograd.grad(loss, weights, allow_unused=True)
+            handle = register_module_forward_pre_hook(_recomputes)
+            try:
+                return torch.autograd.grad(loss, weights, allow_unused=True)
+            finally:
+                handle.remove()
 
     above, below = gradient(1 + STEP), gradient(1 - STEP)
     return [

@@ -3,35 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fusion.probes.base import hooked
+from fusion.probes.calls import Call, Calls, Watcher
 from fusion.probes.meter import Meter
 
 
-class FeatureCorrelations:
-    """Takes the correlations between the channels of every layer's output for the first sample."""
+class FeatureCorrelations(Watcher):
+    """Takes the correlations between the channels of every layer's output for the first sample.
 
-    def __init__(self, network: nn.Module, meter: Meter) -> None:
+    Parameters
+    ----------
+    network : Module
+    meter : Meter
+    calls : set of int, optional
+        Calls of the layers; without them modules without parts are the layers.
+    """
+
+    def __init__(self, network: nn.Module, meter: Meter, calls: frozenset[int] | None = None) -> None:
         self.meter = meter
+        self.calls = calls
         self.modules = [module for module in network.modules() if not any(module.children())]
         self.matrices: list[Tensor] = []
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Hook every layer while the forward pass runs."""
+    def watched(self, stack: ExitStack) -> list[Watcher]:
+        """Hook modules until the stack is left, or return what is to look at calls."""
 
         def hook(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             if isinstance(output, Tensor) and output.dim() == 4 and output.shape[2] * output.shape[3] > 1:
-                with self.meter.of("map_eigenvalues"):
-                    self.matrices.append(_correlations(output[0].detach().flatten(1)))
+                self._see(output)
 
-        with hooked(self.modules, hook):
+        if self.calls is not None:
+            return [self]
+        stack.enter_context(hooked(self.modules, hook))
+        return []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch while the forward pass runs."""
+        with ExitStack() as stack:
+            watched = self.watched(stack)
+            calls = stack.enter_context(Calls(*watched))
             yield
+        if error := calls.failures.get(self):
+            raise error
+
+    def after(self, call: Call, out: Any) -> Any:
+        """Look at the result of a layer."""
+        if self.calls is not None and call.number in self.calls:
+            self._see(out)
+        return out
+
+    def _see(self, features: Tensor) -> None:
+        with self.meter.of("map_eigenvalues"):
+            self.matrices.append(_correlations(features[0].detach().flatten(1)))
 
     def smallest_eigenvalues(self) -> Tensor:
         """Return (layers,), float64: the smallest eigenvalue of each layer's correlations."""

@@ -6,11 +6,15 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.utils.hooks import RemovableHandle
 
-from fusion.probes.base import Observations, Subject, Undefined, preserved, probe, require_signal
+from fusion.probes.base import Observations, Subject, preserved, probe
 from fusion.probes.initialisation import kaiming
+from fusion.probes.one_by_one import each_sample
+from fusion.probes.outputs import require_signal
+from fusion.probes.state import having
+from fusion.probes.survey import require
+from fusion.probes.undefined import Undefined
 
 SAMPLES = 16
 TENSORS = 128
@@ -105,9 +109,24 @@ def fisher_spectrum(subject: Subject, wanted: frozenset[str]) -> Observations:
         mean_n J_n^T (diag p - p p^T) J_n, J_n the Jacobian of sample n's logits, p its softmax,
         smoothed by 5 %.
     """
-    network = subject.network
+    network, told = subject.network, subject.survey
+    require(told.detached or told.redrawn)
     x = subject.x[:SAMPLES].clone().requires_grad_()
-    state = kaiming(network, "fan_in", subject.seed)
+    state = _fresh(network, subject.seed)
+    with preserved(network), torch.enable_grad():
+        network.eval()
+        logits, j = (_in_one_pass if told.known else _one_by_one)(network, state, x)
+    p = (1 - SMOOTHING) * logits.detach().double().cpu().softmax(1) + SMOOTHING / logits.shape[1]
+    weighted = p[:, :, None] * (j - (p[:, :, None] * j).sum(1, keepdim=True))
+    return {"fisher_information": torch.einsum("nkp,nkq->pq", j, weighted) / len(x)}
+
+
+def _fresh(network: nn.Module, seed: int) -> dict[str, Tensor]:
+    """Return new weights, and statistics of normalisation as before training."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+            raise Undefined("batch normalisation keeps no statistics that could be held constant")
+    state = kaiming(network, "fan_in", seed)
     for name, buffer in network.named_buffers():
         fresh = buffer.clone()
         if name.endswith("running_mean"):
@@ -115,16 +134,17 @@ def fisher_spectrum(subject: Subject, wanted: frozenset[str]) -> Observations:
         elif name.endswith("running_var"):
             fresh.fill_(1)
         state[name] = fresh
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
-            raise Undefined("batch normalisation keeps no statistics that could be held constant")
+    return state
+
+
+def _in_one_pass(network: nn.Module, state: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits, and their gradients (samples, classes, tensors), with one backward for each class."""
     handles: list[RemovableHandle] = []
     try:
-        with preserved(network), torch.enable_grad():
-            network.eval()
-            rows = _Rows(network)
-            handles = [rows.watch(module) for module in rows.places]
-            logits = functional_call(network, state, (x,))
+        rows = _Rows(network)
+        handles = [rows.watch(module) for module in rows.places]
+        with having(network, state):
+            logits = network(x)
             require_signal(logits.detach())
             for label in range(logits.shape[1]):
                 rows.next_class(len(x))
@@ -132,7 +152,24 @@ def fisher_spectrum(subject: Subject, wanted: frozenset[str]) -> Observations:
     finally:
         for handle in handles:
             handle.remove()
-    p = (1 - SMOOTHING) * logits.detach().double().cpu().softmax(1) + SMOOTHING / logits.shape[1]
-    j = torch.stack(rows.classes, 1)
-    weighted = p[:, :, None] * (j - (p[:, :, None] * j).sum(1, keepdim=True))
-    return {"fisher_information": torch.einsum("nkp,nkq->pq", j, weighted) / len(x)}
+    return logits, torch.stack(rows.classes, 1)
+
+
+def _one_by_one(network: nn.Module, state: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the same with one backward for each class of each sample, for any network."""
+    names = [name for name, p in network.named_parameters() if p.requires_grad][:TENSORS]
+    if not names:
+        raise Undefined("no weight of the network is trained")
+    leaves = [state[name].detach().clone().requires_grad_() for name in names]
+    state = {**state, **dict(zip(names, leaves, strict=True))}
+    found, rows = [], []
+    with having(network, state):
+        for logits in each_sample(network, x.detach(), (), require_signal):
+            found.append(logits.detach())
+            rows.append([_first_entries(logit, leaves) for logit in logits[0]])
+    return torch.cat(found), torch.tensor(rows, dtype=torch.float64)
+
+
+def _first_entries(logit: Tensor, leaves: list[Tensor]) -> list[float]:
+    gradients = torch.autograd.grad(logit, leaves, retain_graph=True, allow_unused=True)
+    return [0.0 if gradient is None else float(gradient.flatten()[0]) for gradient in gradients]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.nn import functional
 
 from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
+from fusion.probes.calls import Call, Calls, Watcher
 from fusion.probes.clean_pass import out_of_place
 from fusion.probes.layers import CONVOLUTIONS
 from fusion.probes.stages import Stages
+from fusion.probes.state import having
+from fusion.probes.survey import require
 from fusion.seeding import derive_seed
 
 SAMPLES = 16
@@ -27,37 +30,58 @@ def _images(shape: tuple[int, ...], seed: int) -> tuple[Tensor, Tensor]:
 
 
 def gaussian_weights(network: nn.Module, seed: int) -> dict[str, Tensor]:
-    """Return the network's parameters with N(0, 1) for weights of layers, 0 for biases, norms 1 and 0."""
+    """Return the network's parameters with N(0, 1) for weights of layers, 0 for biases, norms 1 and 0.
+
+    Frozen ones are the network's own; of those with several names the first is in the result.
+    """
     generator = torch.Generator().manual_seed(derive_seed("gaussian weights", seed))
     drawn: dict[str, Tensor] = {}
-    for name, module in network.named_modules():
+    seen: set[int] = set()
+    for path, module in network.named_modules():
         layer = isinstance(module, (*CONVOLUTIONS, nn.Linear))
-        for own, parameter in module.named_parameters(recurse=False):
+        attention = isinstance(module, nn.MultiheadAttention)
+        for own, parameter in module._parameters.items():
+            if parameter is None or id(parameter) in seen:
+                continue
+            seen.add(id(parameter))
+            name = f"{path}.{own}" if path else own
+            drawn[name] = parameter.detach()
+            if not parameter.requires_grad:
+                continue
             value = torch.empty(parameter.shape)  # float32 on the CPU whatever the network: the same draws
-            if own == "bias":
+            if own in ("bias", "in_proj_bias"):
                 value.zero_()
-            elif layer:
+            elif layer or (attention and own.endswith("proj_weight")):
                 value.normal_(generator=generator)
             elif isinstance(module, nn.modules.batchnorm._BatchNorm):
                 value.fill_(1)
             else:
                 value.copy_(parameter.detach())
-            drawn[f"{name}.{own}".removeprefix(".")] = torch.empty_like(parameter).copy_(value)
+            drawn[name] = torch.empty_like(parameter).copy_(value).detach()
     return drawn
 
 
-@contextmanager
-def _own_statistics(network: nn.Module) -> Iterator[None]:
-    """Make the running variance of batch normalisation that of the last batch."""
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    try:
-        for norm in norms:
-            norm.momentum = 1.0
-        yield
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+class _Variances(Watcher):
+    """Takes the mean over channels of the variance that each batch normalisation meets."""
+
+    names = frozenset({"batch_norm"})
+
+    def __init__(self) -> None:
+        self.kept: list[Tensor] = []
+
+    def instead(self, call: Call) -> Call:
+        """Let a normalisation with the batch's statistics leave them behind."""
+        if call.func is not functional.batch_norm or not call.argument(5, "training", False):
+            return call
+        x, weight, bias = call.input, call.argument(3, "weight"), call.argument(4, "bias")
+        mean, variance = (torch.zeros(x.shape[1], dtype=x.dtype, device=x.device) for _ in range(2))
+        self.kept.append(variance)
+        eps = call.argument(7, "eps", 1e-5)
+        return replace(call, args=(x, mean, variance, weight, bias, True, 1.0, eps), kwargs={})
+
+    def found(self) -> list[Tensor]:
+        """Return one number for each normalisation."""
+        return [variance.double().mean().cpu() for variance in self.kept]
 
 
 @probe(gaussian_change="passes", gaussian_variances="passes")
@@ -74,23 +98,28 @@ def gaussian_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
     gaussian_variances : Tensor (normalisations,), float64
         Per batch normalisation, the mean over channels of the variance over x that it meets.
     """
-    network = subject.network
+    network, told = subject.network, subject.survey
+    require(told.detached or told.redrawn or told.coupled or told.stages)
     shape = (SAMPLES, *subject.x.shape[1:])
     x, e = (t.to(subject.x, memory_format=subject.memory_format) for t in _images(shape, subject.seed))
     weights = gaussian_weights(network, subject.seed)
     features: list[Tensor] = []
     variances: list[Tensor] = []
-    with preserved(network), out_of_place(network), _own_statistics(network), torch.no_grad():
+    with preserved(network), out_of_place(network), torch.no_grad():
         network.train()
         for images in (x + SCALE * e, x):
-            stages = Stages(network)
+            stages, norms = Stages(network, told.stage_calls), _Variances()
             state = weights | {name: buffer.clone() for name, buffer in network.named_buffers()}
-            with stages.watching():
-                functional_call(network, state, (images,))
+            with ExitStack() as stack:
+                stack.enter_context(having(network, state))
+                calls = stack.enter_context(Calls(norms, *stages.watched(stack)))
+                network(images)
+            for error in calls.failures.values():
+                raise error
             if not stages.maps:
                 raise Undefined("needs a stage with feature maps")
             features.append(stages.maps[-1])
-            variances = [v.double().mean().cpu() for k, v in state.items() if k.endswith("running_var")]
+            variances = norms.found()
     return {
         "gaussian_change": (features[0] - features[1]).double().abs().sum((1, 2, 3)).cpu(),
         "gaussian_variances": torch.stack(variances) if variances else torch.ones(0, dtype=torch.float64),

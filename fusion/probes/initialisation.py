@@ -7,27 +7,44 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from fusion.probes.layers import CONVOLUTIONS
 from fusion.seeding import derive_seed
 
 
 def kaiming(network: nn.Module, mode: Literal["fan_in", "fan_out"], seed: int) -> dict[str, Tensor]:
     """Return parameters: convolutions and linear layers N(0, 2 / fan), biases 0, norms 1 and 0.
 
-    Others are the network's own, which is left as it is.
+    Attention's projection of its input is a linear layer. Frozen parameters and others are the network's own,
+    which is left as it is; of parameters with several names the first is in the result.
     Source: He et al., Delving Deep into Rectifiers, ICCV 2015, arXiv:1502.01852.
     """
     generator = torch.Generator().manual_seed(derive_seed(f"kaiming_{mode}", seed))
-    drawn = {name: parameter.detach() for name, parameter in network.named_parameters()}
-    for name, module in network.named_modules():
-        path = f"{name}." if name else ""
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            weight = torch.empty(module.weight.shape)  # float32 whatever the network: the same draws
-            nn.init.kaiming_normal_(weight, mode=mode, nonlinearity="relu", generator=generator)
-            drawn[f"{path}weight"] = torch.empty_like(module.weight).copy_(weight)
-        elif isinstance(module, nn.BatchNorm2d) and module.weight is not None:
-            drawn[f"{path}weight"] = torch.ones_like(module.weight)
-        else:
-            continue
-        if module.bias is not None:
-            drawn[f"{path}bias"] = torch.zeros_like(module.bias)
+    drawn: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for path, module in network.named_modules():
+        for own, parameter in module._parameters.items():
+            if parameter is None or id(parameter) in seen:
+                continue
+            seen.add(id(parameter))
+            name = f"{path}.{own}" if path else own
+            drawn[name] = parameter.detach()
+            if not parameter.requires_grad or (kind := _kind(module, own)) is None:
+                continue
+            if kind == "weight":
+                weight = torch.empty(parameter.shape)  # float32 whatever the network: the same draws
+                nn.init.kaiming_normal_(weight, mode=mode, nonlinearity="relu", generator=generator)
+                drawn[name] = torch.empty_like(parameter).copy_(weight)
+            else:
+                drawn[name] = torch.full_like(parameter, 1.0 if kind == "scale" else 0.0).detach()
     return drawn
+
+
+def _kind(module: nn.Module, name: str) -> Literal["weight", "bias", "scale"] | None:
+    """Return what a parameter of a module is; None for what is not drawn."""
+    if isinstance(module, (*CONVOLUTIONS, nn.Linear)):
+        return "bias" if name == "bias" else "weight" if name == "weight" else None
+    if isinstance(module, nn.MultiheadAttention):
+        return "weight" if name.endswith("proj_weight") else "bias" if name == "in_proj_bias" else None
+    if isinstance(module, nn.BatchNorm2d):
+        return "bias" if name == "bias" else "scale" if name == "weight" else None
+    return None

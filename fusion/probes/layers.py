@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
-from fusion.probes.base import Undefined
+from fusion.probes.calls import PRODUCTS, Call, Calls, Watcher, tensors_in
+from fusion.probes.undefined import Undefined
 
 Convolution: TypeAlias = (
     nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
@@ -47,7 +49,7 @@ class LayerGradient:
     Attributes
     ----------
     weight, gradient : Tensor
-        Both of the weight's shape.
+        Both of the weight's shape; of a weight that several layers share, once.
     halves : Tensor or None
         (2, *weight.shape): what the first and the second half of the samples contribute to the
         gradient; None where the samples cannot be told apart in the layer's input.
@@ -61,31 +63,115 @@ class LayerGradient:
     saliency: Tensor | Undefined
 
 
-class _Layer:
-    """Collects the gradient of one layer over its calls."""
+@dataclass(frozen=True)
+class _Product:
+    """A convolution or a linear map, as it was called."""
 
-    def __init__(self, module: Convolution | nn.Linear, batch: int) -> None:
-        self.module = module
+    weight: Tensor
+    linear: bool
+    stride: tuple[int, ...] = ()
+    padding: tuple[int, ...] | str = ()
+    dilation: tuple[int, ...] = ()
+    groups: int = 1
+    transposed: bool = False
+    output_padding: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, call: Call) -> _Product:
+        """Return what is called."""
+        weight = call.argument(1, "weight")
+        if call.name == "linear":
+            return cls(weight, linear=True)
+        count = weight.dim() - 2
+
+        def each(place: int, name: str, default: int) -> tuple[int, ...]:
+            value = call.argument(place, name, default)
+            return (int(value),) * count if isinstance(value, int) else tuple(int(v) for v in value)
+
+        transposed = "transpose" in call.name
+        padding = call.argument(4, "padding", 0)
+        return cls(
+            weight,
+            linear=False,
+            stride=each(3, "stride", 1),
+            padding=padding if isinstance(padding, str) else each(4, "padding", 0),
+            dilation=each(7 if transposed else 5, "dilation", 1),
+            groups=int(call.argument(6, "groups", 1)),
+            transposed=transposed,
+            output_padding=each(5, "output_padding", 0) if transposed else (0,) * count,
+        )
+
+    def weight_gradient(self, a: Tensor, g: Tensor) -> Tensor:
+        """Return the gradient of the weight from the input and the gradient at the output."""
+        if self.linear:
+            return g.flatten(0, -2).T @ a.flatten(0, -2)
+        padding = self.padding
+        if isinstance(padding, str):  # pad explicitly what the convolution pads by itself
+            sizes = [
+                step * (size - 1) if padding == "same" else 0
+                for step, size in zip(self.dilation, self.weight.shape[2:], strict=True)
+            ]
+            a = functional.pad(a, [n for size in reversed(sizes) for n in (size // 2, size - size // 2)])
+            padding = (0,) * len(sizes)
+        found: Tensor = torch.ops.aten.convolution_backward(
+            g,
+            a,
+            self.weight.detach(),
+            None,
+            self.stride,
+            padding,
+            self.dilation,
+            self.transposed,
+            self.output_padding,
+            self.groups,
+            (False, True, False),
+        )[1]
+        return found
+
+    def channel_products(self, y: Tensor, g: Tensor, batch: int) -> Tensor:
+        """Return (samples, channels): the sum over positions of output x gradient."""
+        product = y * g
+        if self.linear:
+            product = product.flatten(1, -2).sum(1) if product.dim() > 2 else product
+        else:
+            product = product.sum(tuple(range(2, product.dim())))
+        return product if len(product) == batch else product.unflatten(0, (batch, -1)).sum(1)
+
+
+class _Layer:
+    """Collects the gradient of one weight over its uses."""
+
+    def __init__(self, weight: nn.Parameter, batch: int) -> None:
+        self.weight = weight
         self.batch = batch
-        self.called = False
+        self.uses = 0
+        self.calls = 0
         self.parts: list[Tensor] = []
         self.separable = batch > 1
         self.products: Tensor | Undefined | None = None
 
-    def add(self, a: Tensor, y: Tensor, version: int, g: Tensor) -> None:
-        """Take input, output (as it was at this version) and output gradient of one call."""
-        self.separable &= len(a) % self.batch == 0
+    @property
+    def is_called(self) -> bool:
+        """Whether the weight is used by convolutions and linear layers alone."""
+        return 0 < self.calls == self.uses
+
+    def add(self, product: _Product, a: Tensor, kept: _Output, g: Tensor, samples_first: bool) -> None:
+        """Take input, output and output gradient of one call."""
+        if not self.is_called:
+            return
+        samples_first &= len(a) % self.batch == 0
+        self.separable &= samples_first
         cut = (len(a) + 1) // 2
-        parts = [
-            weight_gradient(self.module, a[s], g[s]) for s in (slice(cut), slice(cut, None)) if len(a[s])
-        ]
+        parts = [product.weight_gradient(a[s], g[s]) for s in (slice(cut), slice(cut, None)) if len(a[s])]
         self.parts = [p + q for p, q in zip(self.parts, parts, strict=True)] if self.parts else parts
         if self.products is not None:
             self.products = Undefined("a layer is called twice, its channels have no one output")
-        elif y._version != version:
+        elif not samples_first:
+            self.products = Undefined("the samples cannot be told apart in a layer's output")
+        elif kept.is_lost:
             self.products = Undefined("the network changes a layer's output in place")
         else:
-            self.products = _channel_products(self.module, y, g)
+            self.products = product.channel_products(kept.value, g, self.batch)
 
     def take(self, gradient: Tensor | None, reason: str) -> None:
         """Take the gradient of a weight; the reason why nothing is known of the layer's output."""
@@ -98,98 +184,117 @@ class _Layer:
         products = self.products
         assert products is not None
         return LayerGradient(
-            self.module.weight.detach(),
+            self.weight.detach(),
             sum(self.parts[1:], self.parts[0]),
             torch.stack(self.parts) if self.separable else None,
             products if isinstance(products, Undefined) else products.square().mean(0),
         )
 
 
-def _channel_products(module: Convolution | nn.Linear, y: Tensor, g: Tensor) -> Tensor:
-    """Return (samples, channels): the sum over positions of output x gradient."""
-    product = y * g
-    if isinstance(module, nn.Linear):
-        return product.flatten(1, -2).sum(1) if product.dim() > 2 else product
-    return product.sum(tuple(range(2, product.dim())))
+class _Output:
+    """The output of a call as it was, though the network may write over it."""
+
+    def __init__(self, y: Tensor) -> None:
+        self.of = weakref.ref(y)
+        self.value = y.detach()
+        self.version = y._version
+
+    def save(self) -> None:
+        """Copy it before it is written over."""
+        if not self.is_lost:
+            self.value = self.value.clone()
+            self.version = self.value._version
+
+    @property
+    def is_lost(self) -> bool:
+        return self.value._version != self.version
 
 
-def weight_gradient(module: Convolution | nn.Linear, a: Tensor, g: Tensor) -> Tensor:
-    """Return the gradient of a layer's weight from its input and the gradient at its output."""
-    if isinstance(module, nn.Linear):
-        return g.flatten(0, -2).T @ a.flatten(0, -2)
-    transposed = isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
-    padding: Any = module.padding
-    if module.padding_mode != "zeros" or isinstance(padding, str):
-        # pad explicitly what the layer pads by itself
-        mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-        a = functional.pad(a, module._reversed_padding_repeated_twice, mode=mode)
-        padding = (0,) * len(module.kernel_size)
-    found: Tensor = torch.ops.aten.convolution_backward(
-        g,
-        a,
-        module.weight.detach(),
-        None,
-        module.stride,
-        padding,
-        module.dilation,
-        transposed,
-        module.output_padding,
-        module.groups,
-        (False, True, False),
-    )[1]
-    return found
+class LayerGradients(Watcher):
+    """Watches a forward pass, and turns the backward pass of a loss into gradients per weight.
 
+    Of convolutions and linear maps, whoever calls them, the gradient is computed as the backward pass comes
+    by, from the input and the gradient at the output, in two halves of the batch, at the cost of computing
+    it whole. Of a weight that is used otherwise, as attention's are, autograd gives it.
 
-class LayerGradients:
-    """Watches a forward pass, and turns the backward pass of a loss into gradients per layer.
-
-    Every layer's gradient is computed as the backward pass comes by, from the layer's input and
-    the gradient at its output, in two halves of the batch, at the cost of computing it whole.
+    Parameters
+    ----------
+    weights : mapping of str to Parameter
+        Whose gradients are wanted, by name.
+    batch : int
+    samples_first : callable, optional
+        Number of a call -> whether the first dimension of its input has the samples one after the other.
+        Without it they are taken to, and weights to be used by calls of layers alone.
     """
 
-    def __init__(self, network: nn.Module, batch: int) -> None:
-        self.layers = {name: _Layer(module, batch) for name, module in weighted_layers(network).items()}
+    def __init__(
+        self,
+        weights: Mapping[str, nn.Parameter],
+        batch: int,
+        samples_first: Callable[[int], bool] | None = None,
+    ) -> None:
+        self.names = PRODUCTS if samples_first is None else None
+        self.layers = {name: _Layer(weight, batch) for name, weight in weights.items()}
+        self.samples_first = samples_first or (lambda number: True)
+        self._known = {id(layer.weight): layer for layer in self.layers.values()}
+        self._outputs: dict[int, _Output] = {}
         self._handles: list[RemovableHandle] = []
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Hook every layer while the forward pass runs."""
-        handles = [
-            layer.module.register_forward_hook(self._on_forward(layer)) for layer in self.layers.values()
-        ]
-        try:
+        """Watch while the forward pass runs."""
+        with Calls(self) as calls:
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
+        if error := calls.failures.get(self):
+            raise error
 
-    def _on_forward(self, layer: _Layer) -> Any:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> None:
-            layer.called = True
-            if y.requires_grad:
-                a, out, version = inputs[0].detach(), y.detach(), y._version
-                self._handles.append(y.register_hook(lambda g: layer.add(a, out, version, g)))
+    def before(self, call: Call) -> None:
+        """Keep what is about to be written over."""
+        output = self._outputs.get(id(call.input)) if call.in_place else None
+        if output is not None and output.of() is call.input:
+            output.save()
 
-        return hook
+    def after(self, call: Call, out: Any) -> Any:
+        """Count uses of weights, and wait for the gradients at the outputs of layers."""
+        if isinstance(out, Tensor | tuple | list):
+            for used in tensors_in(call.args, call.kwargs):
+                if (layer := self._known.get(id(used))) is not None:
+                    layer.uses += 1
+        if call.name in PRODUCTS and isinstance(out, Tensor) and out.requires_grad:
+            layer = self._known.get(id(call.argument(1, "weight")))
+            a = call.input
+            if layer is not None and (call.name == "linear" or a.dim() == layer.weight.dim()):
+                layer.calls += 1
+                product, first = _Product.of(call), self.samples_first(call.number)
+                kept, a = _Output(out), a.detach()
+                self._outputs[id(out)] = kept
+                self._handles.append(out.register_hook(_adder(layer, product, a, kept, first)))
+        return out
 
     def backward(self, loss: Tensor, x: Tensor) -> list[LayerGradient]:
-        """Return the gradients of the layers that the loss depends on; the graph is kept."""
-        # a weight may be used without calling its layer, as attention modules of torch do
-        others = [layer for layer in self.layers.values() if not layer.called]
+        """Return the gradients of the weights that the loss depends on; the graph is kept."""
+        others = [layer for layer in self.layers.values() if not layer.is_called]
         try:
             _, *gradients = torch.autograd.grad(
-                loss, [x, *(layer.module.weight for layer in others)], retain_graph=True, allow_unused=True
+                loss, [x, *(layer.weight for layer in others)], retain_graph=True, allow_unused=True
             )
         finally:
             for handle in self._handles:
                 handle.remove()
+            self._outputs.clear()
         for layer, gradient in zip(others, gradients, strict=True):
-            layer.take(gradient, "a layer's weight is used without calling the layer")
+            layer.take(gradient, "a layer's weight is used otherwise than by calling the layer")
         # the way back to the images does not pass layers that work on something else
-        if apart := [layer for layer in self.layers.values() if layer.called and not layer.parts]:
+        if apart := [layer for layer in self.layers.values() if layer.is_called and not layer.parts]:
             found = torch.autograd.grad(
-                loss, [layer.module.weight for layer in apart], retain_graph=True, allow_unused=True
+                loss, [layer.weight for layer in apart], retain_graph=True, allow_unused=True
             )
             for layer, gradient in zip(apart, found, strict=True):
                 layer.take(gradient, "a layer does not see the images")
         return [layer.result() for layer in self.layers.values() if layer.parts]
+
+
+def _adder(
+    layer: _Layer, product: _Product, a: Tensor, kept: _Output, samples_first: bool
+) -> Callable[[Tensor], None]:
+    return lambda g: layer.add(product, a, kept, g, samples_first)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
 from fusion.probes.codes import NO_CODES, as_code, watch_codes
+from fusion.probes.survey import require
 from fusion.seeding import derive_seed
 
 PATCHES = 3000
@@ -35,6 +36,7 @@ def linear_regions(subject: Subject, wanted: frozenset[str]) -> Observations:
         For each different pattern of active rectifier units, the number of inputs that have it.
     """
     network = subject.thin_network
+    require(subject.thin_survey.codes)
     codes: list[Tensor] = []
 
     def see(mask: Tensor | None, _: int) -> None:

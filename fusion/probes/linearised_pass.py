@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
-from fusion.probes.base import Observations, Subject, Undefined, hooked, preserved, probe
-from fusion.probes.layers import weighted_layers
+from fusion.probes.base import Observations, Subject, preserved, probe
+from fusion.probes.calls import NORMS, Call, name_of
+from fusion.probes.elementwise import Forms
+from fusion.probes.outputs import require_sum
+from fusion.probes.state import having
+from fusion.probes.survey import require
+from fusion.probes.undefined import Undefined
 
-_NORMS = (
-    nn.modules.batchnorm._BatchNorm,
-    nn.modules.instancenorm._InstanceNorm,
-    nn.LayerNorm,
-    nn.GroupNorm,
-)
+# An image so many times as bright, by how much the outputs have to grow at least.
+_FAR = 1000.0
+_GROWTH = 10.0
 
 
-def _hand_on(_: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> Tensor:
-    return inputs[0]
+class _HandOn(TorchFunctionMode):
+    """Replaces normalisation by its input."""
+
+    def __init__(self, forms: Forms | None) -> None:
+        super().__init__()
+        self.forms = forms
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Make the call, unless it normalises."""
+        call = Call(-1, name_of(func), func, args, kwargs or {})
+        if call.name in NORMS:
+            return call.input
+        if self.forms is None:
+            return func(*args, **call.kwargs)
+        self.forms.before(call)
+        return self.forms.after(call, func(*args, **call.kwargs))
 
 
 @probe(synaptic_flow="passes")
@@ -34,20 +53,26 @@ def linearised_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
     synaptic_flow : list of Tensor
         |w| d(sum of outputs)/d|w| for each convolution and linear layer, of its weight's shape.
     """
-    network = subject.network
-    names = [f"{name}.weight".removeprefix(".") for name in weighted_layers(network)]
+    network, told = subject.network, subject.survey
+    require(told.detached or told.incomplete or told.computed)
+    names = [*told.weights]
     if not names:
         raise Undefined("the network has no convolution or linear layer")
     # tensors are swapped for the call: the network itself keeps its own
     state: dict[str, Tensor] = {n: b.detach().clone() for n, b in network.named_buffers()}
+    if not told.known:  # frozen weights and biases may be buffers
+        state = {n: b.abs() if b.is_floating_point() else b for n, b in state.items()}
     state |= {n: p.detach().abs() for n, p in network.named_parameters()}
     state = {n: t.double() if t.is_floating_point() else t for n, t in state.items()}
     weights = [state[name].requires_grad_() for name in names]
-    norms = [module for module in network.modules() if isinstance(module, _NORMS)]
-    with preserved(network), hooked(norms, _hand_on), torch.enable_grad():
+    ones = torch.ones_like(subject.x[:1], dtype=torch.float64)
+    forms = None if told.known else Forms(ones)
+    with preserved(network), having(network, state), torch.enable_grad(), _HandOn(forms):
         network.eval()
-        ones = torch.ones_like(subject.x[:1], dtype=torch.float64)
-        out = functional_call(network, state, (ones,))
+        out = network(ones)
+        if forms is not None:
+            _require_growth(forms, out, lambda: network(_FAR * ones))
+            require_sum(out)
         gradients = torch.autograd.grad(out.sum(), weights, allow_unused=True)
     return {
         "synaptic_flow": [
@@ -55,3 +80,18 @@ def linearised_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
             for w, g in zip(weights, gradients, strict=True)
         ]
     }
+
+
+def _require_growth(forms: Forms, out: Tensor, again: Callable[[], Tensor]) -> None:
+    """Raise Undefined where something normalises that is not known, so that it was not left out.
+
+    Without it outputs grow with the image, unless an activation stops growing.
+    """
+    normalised = Undefined("the network normalises by hand, which cannot be left out")
+    if forms.moments:
+        raise normalised
+    if not forms.saturates:
+        with torch.no_grad():
+            far = again()
+        if not float(far.abs().sum()) >= _GROWTH * float(out.detach().abs().sum()):
+            raise normalised

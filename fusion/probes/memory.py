@@ -89,11 +89,22 @@ class Kept:
             tensor.data = data
 
 
+def is_of_spaces(network: nn.Module) -> bool:
+    """Whether a network is one of this library's search spaces, of which all is known."""
+    if _is_ours(network):
+        return True
+    return any(map(_is_ours, network.modules())) and all(map(_is_known, network.modules()))
+
+
+def _is_ours(module: nn.Module) -> bool:
+    return type(module).__module__.startswith("fusion.spaces.")
+
+
 def _is_known(module: nn.Module) -> bool:
     """Whether a module is one of this package, or a layer of torch's as torch made it."""
     cls = type(module)
     return (
-        (cls in _LAYERS or cls.__module__.startswith("fusion.spaces."))
+        (cls in _LAYERS or _is_ours(module))
         and "forward" not in vars(module)
         and not (module._forward_hooks or module._forward_pre_hooks)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fusion.probes.base import Undefined, hooked
+from fusion.probes.base import hooked
+from fusion.probes.calls import Call, Calls, Watcher
 from fusion.probes.layers import CONVOLUTIONS
+from fusion.probes.undefined import Undefined
 from fusion.seeding import derive_seed
 
 
@@ -52,34 +54,68 @@ def stage_modules(network: nn.Module) -> list[nn.Module]:
     return found
 
 
-class Stages:
-    """Keeps the feature maps of the stages of one forward pass, with their graph."""
+class Stages(Watcher):
+    """Keeps the feature maps of the stages of one forward pass, with their graph.
 
-    def __init__(self, network: nn.Module) -> None:
-        self.modules = stage_modules(network)
+    Parameters
+    ----------
+    network : Module
+    calls : set of int, optional
+        Calls that give the stages; without them the outputs of `stage_modules` are the stages.
+    """
+
+    def __init__(self, network: nn.Module, calls: frozenset[int] | None = None) -> None:
+        self.calls = calls
+        self.modules = stage_modules(network) if calls is None else []
         self.maps: list[Tensor] = []
+        self._versions: list[int] = []
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Hook the stages while the forward pass runs."""
+    def watched(self, stack: ExitStack) -> list[Watcher]:
+        """Hook modules until the stack is left, or return what is to look at calls."""
 
         def hook(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             if isinstance(output, Tensor) and output.dim() == 4:
-                self.maps.append(output)
+                self._keep(output)
 
-        with hooked(self.modules, hook):
+        if self.calls is not None:
+            return [self]
+        stack.enter_context(hooked(self.modules, hook))
+        return []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch while the forward pass runs."""
+        with ExitStack() as stack:
+            watched = self.watched(stack)
+            calls = stack.enter_context(Calls(*watched))
             yield
+        if error := calls.failures.get(self):
+            raise error
 
-    def _require(self) -> None:
+    def after(self, call: Call, out: Any) -> Any:
+        """Keep the result of a stage, and let the network have another, which it may write over."""
+        if self.calls is None or call.number not in self.calls:
+            return out
+        self._keep(out)
+        return out if call.in_place else out.clone()
+
+    def _keep(self, features: Tensor) -> None:
+        self.maps.append(features)
+        self._versions.append(features._version)
+
+    def require_maps(self) -> None:
+        """Raise Undefined without two stages, or where the network wrote over one."""
         if len(self.maps) < 2:
             raise Undefined("needs at least two stages with feature maps")
+        if any(kept._version != version for kept, version in zip(self.maps, self._versions, strict=True)):
+            raise Undefined("the network writes over the feature maps of a stage")
 
     def spectra(self) -> list[Tensor]:
         """Return for each stage the eigenvalues (channels,), ascending, of its channels' covariance.
 
         Over samples and positions; float64, on the CPU, not below 0.
         """
-        self._require()
+        self.require_maps()
         found = []
         for features in self.maps:
             rows = _rows(features.detach())
@@ -96,7 +132,7 @@ class Stages:
         resolution has four channels in for each channel of the earlier stage. None for a step that
         hands its input on unchanged. The graph of the forward pass is kept.
         """
-        self._require()
+        self.require_maps()
         found: list[Tensor | None] = []
         for before, after in zip(self.maps[:-1], self.maps[1:], strict=True):
             last = after.is_contiguous(memory_format=torch.channels_last)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.utils.hooks import RemovableHandle
 
-from fusion.probes.base import Observations, Subject, Undefined, preserved, probe, require_signal
+from fusion.probes.base import Observations, Subject, preserved, probe
 from fusion.probes.initialisation import kaiming
+from fusion.probes.one_by_one import gram_one_by_one
+from fusion.probes.outputs import require_signal, require_sum
+from fusion.probes.state import having
+from fusion.probes.survey import Survey, require
+from fusion.probes.undefined import Undefined
+
+# By how much the first sample's gradients may differ from autograd's, of the largest of a tensor.
+_TOLERANCE = 1e-3
 
 # gradient of one sample's output with respect to the weights: (inputs, output gradients) -> (batch, weights)
 PerSample = Callable[[Tensor, Tensor], list[Tensor]]
@@ -23,12 +31,12 @@ def freeze_batch_statistics(network: nn.Module) -> list[RemovableHandle]:
     sample exist and one backward pass gives all of them.
     """
 
-    def take(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+    def take(norm: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
         if norm.running_mean is None:
             raise Undefined("batch normalisation keeps no statistics that could be held constant")
         # the kernel of training mode has both at hand, several times as fast as var_mean
         _, mean, scale = torch.native_batch_norm(
-            inputs[0].detach(),
+            _input(args, kwargs).detach(),
             None,
             None,
             None,
@@ -42,10 +50,14 @@ def freeze_batch_statistics(network: nn.Module) -> list[RemovableHandle]:
 
     network.eval()
     return [
-        module.register_forward_pre_hook(take)
+        module.register_forward_pre_hook(take, with_kwargs=True)
         for module in network.modules()
         if isinstance(module, nn.BatchNorm2d)
     ]
+
+
+def _input(args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> Tensor:
+    return args[0] if args else kwargs["input"]
 
 
 def _conv(layer: nn.Conv2d) -> PerSample:
@@ -110,33 +122,51 @@ def _per_sample(module: nn.Module) -> PerSample | None:
 
 
 class _Gram:
-    """Collects the Gram matrix of per-sample gradients during one backward pass."""
+    """Collects the Gram matrix of per-sample gradients during one backward pass.
+
+    Attributes
+    ----------
+    total : Tensor (batch, batch)
+    first : dict of str to Tensor
+        The first sample's gradients, by name of the parameter.
+    """
 
     def __init__(self, x: Tensor) -> None:
         self.total = torch.zeros(len(x), len(x), dtype=torch.float64, device=x.device)
         self.called: set[nn.Module] = set()
+        self.first: dict[str, Tensor] = {}
 
-    def watch(self, module: nn.Module, gradients: PerSample) -> RemovableHandle:
+    def watch(self, path: str, module: nn.Module, gradients: PerSample) -> RemovableHandle:
         """Add the inner products of this module's weight gradients when they come by."""
+        names = [name for name, _ in module.named_parameters(recurse=False)]
 
-        def on_forward(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        def on_forward(
+            _: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor], output: Tensor
+        ) -> None:
             if module in self.called:
                 raise Undefined(f"{type(module).__name__} is called twice, its weights are shared")
             self.called.add(module)
-            a = inputs[0].detach()
+            a = _input(args, kwargs).detach()
 
             def on_backward(g: Tensor) -> None:
-                for rows in gradients(a, g):
+                for name, rows in zip(names, gradients(a, g), strict=True):
                     flat = rows.flatten(1)
                     self.total += flat @ flat.T
+                    self.first[f"{path}.{name}".removeprefix(".")] = flat[0].clone()
 
             output.register_hook(on_backward)
 
-        return module.register_forward_hook(on_forward)
+        return module.register_forward_hook(on_forward, with_kwargs=True)
 
 
-def per_sample_gram(network: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-    """Return Theta[n, m] = <d(sum of logits of n)/dw, d(sum of logits of m)/dw>, all weights w.
+def per_sample_gram(
+    network: nn.Module, parameters: dict[str, Tensor], x: Tensor, told: Survey | None = None
+) -> Tensor:
+    """Return Theta[n, m] = <d(sum of logits of n)/dw, d(sum of logits of m)/dw>, all trained weights w.
+
+    In one backward pass, where the network is of convolutions, linear layers and batch normalisation; where
+    it is of others, or the first sample's gradients turn out not to be those that autograd gives, with a
+    forward and a backward for each sample.
 
     Parameters
     ----------
@@ -146,6 +176,8 @@ def per_sample_gram(network: nn.Module, parameters: dict[str, Tensor], x: Tensor
         Values to use in place of the network's own.
     x : Tensor
         Images (batch, channels, height, width).
+    told : Survey, optional
+        Of the network; without it all is taken for granted.
 
     Returns
     -------
@@ -155,24 +187,68 @@ def per_sample_gram(network: nn.Module, parameters: dict[str, Tensor], x: Tensor
     Raises
     ------
     Undefined
-        For a network with weights of another kind, with a module that is called twice, or whose
-        outputs tell no inputs apart.
+        For a network whose outputs, or their sums, tell no inputs apart, or whose samples depend on one
+        another in other ways than by batch normalisation; without `told` also for one with weights of another
+        kind, or with a module that is called twice.
     """
-    per_module = {m: g for m in network.modules() if (g := _per_sample(m)) is not None}
+    if told is None or told.known:
+        return _in_one_pass(network, parameters, x)[0]
+    trained = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+    if not trained:
+        raise Undefined("no weight of the network is trained")
+    with suppress(Exception):  # whatever it is that is not as it should be: one by one it does not matter
+        found, first, state = _in_one_pass(network, parameters, x)
+        if _is_right(network, trained, first, state, x):
+            return found
+    network.eval()
+    return gram_one_by_one(network, parameters, trained, x, told.norms)
+
+
+def _in_one_pass(
+    network: nn.Module, parameters: dict[str, Tensor], x: Tensor
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """Return the Gram matrix, the first sample's gradients, and the state they were computed with."""
+    watched = [(n, m, g) for n, m in network.named_modules() if (g := _per_sample(m)) is not None]
     gram = _Gram(x)
     handles = freeze_batch_statistics(network)
     try:
-        handles += [gram.watch(module, gradients) for module, gradients in per_module.items()]
+        handles += [gram.watch(*each) for each in watched]
         x = x.detach().clone().requires_grad_()
         state = parameters | {name: buffer.clone() for name, buffer in network.named_buffers()}
-        with torch.enable_grad():
-            logits = functional_call(network, state, (x,))
+        with torch.enable_grad(), having(network, state):
+            logits = network(x)
             require_signal(logits.detach())
+            require_sum(logits)
             torch.autograd.grad(logits.sum(), x)
     finally:
         for handle in handles:
             handle.remove()
-    return gram.total.cpu()
+    return gram.total.cpu(), gram.first, state
+
+
+def _is_right(
+    network: nn.Module, trained: list[str], first: dict[str, Tensor], state: dict[str, Tensor], x: Tensor
+) -> bool:
+    """Whether the first sample's gradients are those that autograd gives of it alone.
+
+    `state` holds the statistics of the batch by now.
+    """
+    if any(name not in trained for name in first):
+        return False
+    leaves = [state[name].detach().clone().requires_grad_() for name in trained]
+    with torch.enable_grad(), having(network, {**state, **dict(zip(trained, leaves, strict=True))}):
+        logits = network(x[:1])
+        gradients = torch.autograd.grad(logits.sum(), leaves, allow_unused=True)
+    for name, gradient in zip(trained, gradients, strict=True):
+        found = first.get(name)
+        expected = torch.zeros(1) if gradient is None else gradient.flatten()
+        if found is None:
+            found = torch.zeros_like(expected)
+        elif gradient is None:
+            expected = torch.zeros_like(found)
+        if not bool(((found - expected).abs() <= _TOLERANCE * expected.abs().max()).all()):
+            return False
+    return True
 
 
 @probe(tangent_kernel="passes")
@@ -182,11 +258,13 @@ def tangent_kernel(subject: Subject, wanted: frozenset[str]) -> Observations:
     Observations
     ------------
     tangent_kernel : Tensor (batch, batch), float64
-        Inner products of the samples' gradients of summed logits with respect to all weights.
+        Inner products of the samples' gradients of summed logits with respect to all trained weights.
         Batch statistics are held constant, which is what makes one backward pass enough; TE-NAS
-        lets gradients flow through them and does one pass per sample.
+        lets gradients flow through them and does one pass per sample. So does this probe, with constant
+        statistics, where a network has other layers than convolutions, linear ones and batch normalisation.
     """
-    network = subject.network
+    network, told = subject.network, subject.survey
+    require(told.detached or told.redrawn or told.coupled)
     with preserved(network):
         parameters = kaiming(network, "fan_out", subject.seed)
-        return {"tangent_kernel": per_sample_gram(network, parameters, subject.x)}
+        return {"tangent_kernel": per_sample_gram(network, parameters, subject.x, told)}

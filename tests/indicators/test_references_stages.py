@@ -12,7 +12,8 @@ from fusion.seeding import derive_seed
 from tests.indicators.tiny_network import BATCH, SEED, build, family, outputs, values, weights
 
 NAMES = family("stages", "feature_maps", "gaussian")
-STAGES = ("stem.1", "body.3", "block")
+# the stem, and where maps are joined
+STAGES = ("stem.0", "sum", "block")
 # modules without parts whose outputs are maps; "sum" and "block" are no such modules
 MODULES = ("stem.0", "stem.1", "body.0", "body.1", "body.2", "body.3")
 MODULES += ("side", "block.relu", "block.conv", "block.norm")
@@ -39,11 +40,12 @@ def reference_az_trainability(batch):
     """The Jacobian of each step as it is, times random signs, channel by channel."""
     o, network = outputs(batch.x, weights(build())), build().train()
 
-    def block(a):
-        return network.block(a + o["side"])
+    def branches(a):
+        a = network.stem[1](a)
+        return network.body(a) + network.side(a)
 
     scores = []
-    for before, after, step in (("stem.1", "body.3", network.body), ("body.3", "block", block)):
+    for before, after, step in (("stem.0", "sum", branches), ("sum", "block", network.block)):
         r = torch.empty(o[after].shape, dtype=torch.int8)
         r.random_(0, 2, generator=torch.Generator().manual_seed(derive_seed("signs", SEED, tuple(r.shape))))
         r = r.double() * 2 - 1

@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 from fusion.probes.base import Undefined
-from fusion.probes.layers import LayerGradients, weighted_layers
+from fusion.probes.layers import LayerGradients
+from fusion.probes.survey import declared_weights
 
 BATCH = 5
 
@@ -23,11 +24,20 @@ def images(*size):
 def watched(network, x):
     """Return the gradients by name of the layer, of a loss that mixes outputs but no samples."""
     x = x.clone().requires_grad_()
-    gradients = LayerGradients(network, len(x))
+    gradients = watch(network)
     with gradients.watching():
         out = network(x)
     loss = sum_of_squares(out)
-    return dict(zip(gradients.layers, gradients.backward(loss, x), strict=True))
+    return dict(zip(names(network), gradients.backward(loss, x), strict=True))
+
+
+def names(network):
+    return [name.removesuffix(".weight") for name in declared_weights(network)]
+
+
+def watch(network):
+    """Watch a network of which nothing is known but that samples come first."""
+    return LayerGradients(declared_weights(network), BATCH, lambda number: True)
 
 
 def sum_of_squares(out):
@@ -37,10 +47,9 @@ def sum_of_squares(out):
 
 def own_gradients(network, x, part=slice(None)):
     """Autograd's gradients from a part of the samples, as parts of the mean over all."""
-    layers = weighted_layers(network)
     loss = sum_of_squares(network(x[part])) * len(x[part]) / len(x)
-    found = torch.autograd.grad(loss, [layer.weight for layer in layers.values()])
-    return dict(zip(layers, found, strict=True))
+    found = torch.autograd.grad(loss, [*declared_weights(network).values()])
+    return dict(zip(names(network), found, strict=True))
 
 
 CASES = {
@@ -128,10 +137,11 @@ def test_weights_used_without_calling_their_layer():
     network, x = Attention().double(), images(3, 6, 6)
     found, expected = watched(network, x), own_gradients(network, x)
     assert "attention.out_proj" in expected
+    assert "attention.in_proj_weight" in expected
     for name in expected:
         torch.testing.assert_close(found[name].gradient, expected[name])
     assert found["attention.out_proj"].halves is None
-    assert "without calling" in str(found["attention.out_proj"].saliency)
+    assert "otherwise than by calling" in str(found["attention.out_proj"].saliency)
     assert found["embed"].halves is not None
 
 
@@ -190,14 +200,14 @@ def test_layers_that_the_loss_does_not_use_are_left_out():
             return super().forward(x)
 
     network, x = Idle().double(), images(3, 4, 4).requires_grad_()
-    gradients = LayerGradients(network, BATCH)
+    gradients = watch(network)
     with gradients.watching():
         loss = sum_of_squares(network(x))
     found = [layer.weight for layer in gradients.backward(loss, x)]
     assert [weight.shape for weight in found] == [network.conv.weight.shape, network.head.weight.shape]
 
 
-def test_an_output_changed_in_place_has_no_saliency():
+def test_an_output_changed_in_place_is_kept_as_it_was():
     class InPlace(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -209,12 +219,14 @@ def test_an_output_changed_in_place_has_no_saliency():
     network, x = InPlace().double(), images(3, 6, 6)
     found, expected = watched(network, x), own_gradients(network, x)
     torch.testing.assert_close(found["conv"].gradient, expected["conv"])
-    assert "in place" in str(found["conv"].saliency)
+    y = network.conv(x).detach().requires_grad_()
+    (g,) = torch.autograd.grad(sum_of_squares(network.head(y.relu().flatten(1))), y)
+    torch.testing.assert_close(found["conv"].saliency, (y * g).detach().sum((2, 3)).square().mean(0))
 
 
 def test_no_hook_is_left_and_the_graph_is_kept():
     network, x = Twice().double(), images(3, 4, 4).requires_grad_()
-    gradients = LayerGradients(network, BATCH)
+    gradients = watch(network)
     with gradients.watching():
         loss = sum_of_squares(network(x))
     assert not any(module._forward_hooks for module in network.modules())

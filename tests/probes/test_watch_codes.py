@@ -88,7 +88,7 @@ def test_a_new_tensor_in_the_place_of_an_old_one_is_another():
         assert torch.equal(mask, (X + step > 0).float())
 
 
-@pytest.mark.parametrize("rows", [1, 2 * len(X)])
+@pytest.mark.parametrize("rows", [1, 2 * len(X) + 1])
 def test_codes_that_are_not_one_row_per_sample_have_a_status(rows):
     statistics = CodeStatistics(len(X))
     with watch_codes(statistics.see):

@@ -12,7 +12,7 @@ from fusion.images.base import Batch
 from fusion.probes.base import Subject
 from fusion.probes.codes import watch_codes
 from fusion.probes.curvature import Masks, weight_curvature
-from fusion.probes.layers import weighted_layers
+from fusion.probes.survey import declared_weights
 
 X = torch.randn(9, 2, 8, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
 Y = torch.arange(9) % 3
@@ -61,11 +61,11 @@ def curvature(network):
     masks = Masks()
     with watch_codes(masks.see), torch.no_grad():
         network(X)
-    return weight_curvature(network, X, Y, masks)
+    return weight_curvature(network, X, Y, masks, [*declared_weights(network)])
 
 
 def exact(network):
-    weights = [layer.weight for layer in weighted_layers(network).values()]
+    weights = [*declared_weights(network).values()]
     gradients = torch.autograd.grad(functional.cross_entropy(network(X), Y), weights, create_graph=True)
     along = sum((g * w.detach()).sum() for g, w in zip(gradients, weights, strict=True))
     return torch.autograd.grad(along, weights)
@@ -99,7 +99,7 @@ def test_the_network_is_untouched():
     masks = Masks()
     with watch_codes(masks.see), torch.no_grad():
         copy.deepcopy(network)(X)
-    weight_curvature(network, X, Y, masks)
+    weight_curvature(network, X, Y, masks, [*declared_weights(network)])
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert all(p.grad is g and (g == 1).all() for p, g in zip(network.parameters(), gradients, strict=True))

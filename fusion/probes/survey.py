@@ -1,0 +1,373 @@
+"""What can be taken for granted of a network, found out with a few images before it is measured.
+
+The networks of this library's spaces are known. Of any other nothing is assumed: which dimension tells the
+samples apart, which weights are multiplied with, what is an activation, where its stages are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fusion.probes.calls import NORMS, POOLS, PRODUCTS, Call, Calls, Watcher, tensors_in
+from fusion.probes.codes import rectified
+from fusion.probes.elementwise import SMOOTH, Forms
+from fusion.probes.layers import CONVOLUTIONS
+from fusion.probes.memory import is_of_spaces
+from fusion.probes.products import Products, products
+from fusion.probes.undefined import Broken, Undefined, as_undefined
+
+# Of the activation units, how many have to be rectifiers for codes to say something of the network.
+_SHARE = 0.9
+# By how much what two images have in common may differ, of the largest entry.
+_TOLERANCE = 1e-4
+
+
+def is_map(value: Any) -> bool:
+    """Whether a value is feature maps (samples, channels, height, width) of several positions."""
+    return isinstance(value, Tensor) and value.dim() == 4 and value.shape[2] * value.shape[3] > 1
+
+
+def makes_map(call: Call, out: Any) -> bool:
+    """Whether a call is of a layer, and gives feature maps."""
+    layer = call.name in PRODUCTS | NORMS | POOLS | SMOOTH or (
+        rectified(call.func, call.args, call.kwargs) is not None
+    )
+    return layer and is_map(out)
+
+
+@dataclass
+class Survey:
+    """What was found out about a network.
+
+    Attributes
+    ----------
+    weights : dict of str to Parameter
+        Trained weights of convolutions and matrix products, each once, by name.
+    incomplete : Undefined or None
+        Why sums over weights would leave something out.
+    redrawn : Undefined or None
+        Why weights cannot be drawn anew as a source asks.
+    computed : Undefined or None
+        Why the absolute values of the parameters are not those of the weights.
+    detached : Undefined or None
+        Why it is not known what is trained.
+    products : Products or None
+        None for a network of this library's spaces.
+    codes, bends, maps, stages, coupled : Undefined or None
+        Why there are no activation codes; no second differences across kinks; no maps of all layers; no
+        stages; no samples of their own.
+    by_sample : dict of int to bool, or None
+        Call -> whether the first dimension of its input and of its result has the samples one after the
+        other; None where it always has.
+    rectifiers : list of bool or None
+        The same of the inputs of rectifiers, in their order.
+    stage_calls : frozenset of int or None
+        Calls that give the stages; None where modules are known to be stages.
+    map_calls : frozenset of int
+        Calls of layers that give feature maps.
+    norms : list of bool
+        Of each batch normalisation in training mode, whether it uses the batch's statistics.
+    calls : int
+    """
+
+    weights: dict[str, nn.Parameter]
+    incomplete: Undefined | None = None
+    redrawn: Undefined | None = None
+    computed: Undefined | None = None
+    detached: Undefined | None = None
+    products: Products | None = None
+    codes: Undefined | None = None
+    bends: Undefined | None = None
+    maps: Undefined | None = None
+    stages: Undefined | None = None
+    coupled: Undefined | None = None
+    by_sample: dict[int, bool] | None = None
+    rectifiers: list[bool] | None = None
+    stage_calls: frozenset[int] | None = None
+    map_calls: frozenset[int] = frozenset()
+    norms: list[bool] = field(default_factory=list)
+    calls: int = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether nothing had to be found out."""
+        return self.products is None
+
+    def has_samples_first(self, number: int) -> bool:
+        """Whether the first dimension in a call has the samples one after the other."""
+        return self.by_sample is None or self.by_sample.get(number, False)
+
+
+def require(reason: Undefined | None) -> None:
+    """Raise a reason, if there is one."""
+    if reason is not None:
+        raise reason
+
+
+class ConstantNorms(Watcher):
+    """Lets batch normalisation use its running statistics, so that no sample depends on another."""
+
+    def __init__(self) -> None:
+        self.flags: list[bool] = []
+
+    def instead(self, call: Call) -> Call:
+        """Return the call with constant statistics."""
+        if call.func is not functional.batch_norm:
+            return call
+        self.flags.append(bool(call.argument(5, "training", False)))
+        x, mean, variance = call.input, call.argument(1, "running_mean"), call.argument(2, "running_var")
+        mean = x.new_zeros(x.shape[1]) if mean is None else mean
+        variance = x.new_ones(x.shape[1]) if variance is None else variance
+        return norm_call(call, mean, variance)
+
+
+def norm_call(call: Call, mean: Tensor, variance: Tensor) -> Call:
+    """Return a batch normalisation with constant statistics."""
+    weight, bias, eps = call.argument(3, "weight"), call.argument(4, "bias"), call.argument(7, "eps", 1e-5)
+    return replace(call, args=(call.input, mean, variance, weight, bias, False, 0.1, eps), kwargs={})
+
+
+class _Samples(Watcher):
+    """Finds where the second of two images changes what a call works on and gives."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, tuple[str, Tensor | None, Tensor | None]] = {}
+        self.rectified: list[Tensor] = []
+        self._input: Tensor | None = None
+
+    def before(self, call: Call) -> None:
+        """Keep the input, which may be overwritten."""
+        a = rectified(call.func, call.args, call.kwargs)
+        if a is not None:
+            self.rectified.append(a.detach().clone())
+        wanted = a is not None or call.name in PRODUCTS
+        self._input = call.input.detach().clone() if wanted and isinstance(call.input, Tensor) else None
+
+    def after(self, call: Call, out: Any) -> Any:
+        """Keep the result where it may be looked at."""
+        given = out.detach().clone() if is_map(out) or call.name in PRODUCTS else None
+        if self._input is not None or given is not None:
+            self.seen[call.number] = call.name, self._input, given
+        return out
+
+    def compare(self, other: _Samples) -> dict[int, bool]:
+        """Return call -> whether samples come first, from what was seen of [a, b] and of [a, c]."""
+        return {
+            number: all(
+                _first(p, q) for p, q in zip(ours[1:], other.seen[number][1:], strict=True) if p is not None
+            )
+            for number, ours in self.seen.items()
+        }
+
+
+def _first(p: Tensor | None, q: Tensor | None) -> bool:
+    """Whether of two tensors, of [a, b] and of [a, c], the first halves are equal and the second are not."""
+    if p is None or q is None or p.shape != q.shape or not p.dim() or len(p) % 2:
+        return False
+    scale = float(p.abs().max())
+    differ = ((p - q).abs() > _TOLERANCE * scale).flatten(1) if p.dim() > 1 else (p != q)[:, None]
+    rows = differ.any(1)
+    half = len(rows) // 2
+    return not bool(rows[:half].any()) and (bool(rows[half:].any()) or len(rows) == 2)
+
+
+class _Stages(Watcher):
+    """Finds the calls that join feature maps, and the convolutions."""
+
+    def __init__(self, forms: Forms) -> None:
+        self.forms = forms
+        self.convolutions: list[int] = []
+        self.joins: list[int] = []
+        self.maps: list[int] = []
+        self._joins = False
+
+    def before(self, call: Call) -> None:
+        """See whether it joins maps, before one is overwritten."""
+        parts = [t for t in tensors_in(call.args) if self.forms.depends(t) and is_map(t)]
+        self._joins = (
+            len(parts) > 1
+            and call.name in ("add", "cat")
+            and not all(self.forms.same_root(parts[0], part) for part in parts[1:])
+            and (call.name == "cat" or parts[0].shape == parts[1].shape)
+        )
+
+    def after(self, call: Call, out: Any) -> Any:
+        """Note the call."""
+        if makes_map(call, out):
+            self.maps.append(call.number)
+        if is_map(out) and self._joins:
+            self.joins.append(call.number)
+        elif is_map(out) and call.name in PRODUCTS:
+            self.convolutions.append(call.number)
+        return out
+
+    def calls(self) -> frozenset[int]:
+        """Return the stem, the joins and what follows the last; without joins, all convolutions."""
+        if not self.joins or not self.convolutions:
+            return frozenset(self.convolutions)
+        after = [number for number in self.convolutions if number > self.joins[-1]]
+        return frozenset([self.convolutions[0], *self.joins, *after[-1:]])
+
+
+def survey(network: nn.Module, x: Tensor, forward: Callable[[Tensor], Tensor]) -> Survey:
+    """Find out what can be taken for granted of a network.
+
+    Parameters
+    ----------
+    network : Module
+        Left as it was by `forward`, but for its mode.
+    x : Tensor
+        Images (batch, channels, height, width), three or more of them different.
+    forward : callable
+        Images -> logits, in the mode that the network is in, each time from the same state and random draws.
+    """
+    own = declared_weights(network)
+    if is_of_spaces(network):
+        return Survey(own)
+    found = _weights(network, x, forward, own)
+    if len(x) < 3:
+        return _nothing_by_sample(found, Undefined("needs a batch of at least 3"))
+    network.train()
+    try:
+        _look(found, x, forward)
+    except (
+        Exception
+    ) as error:  # whatever it is: the passes will meet it too, and what does not, keeps its value
+        return _nothing_by_sample(found, as_undefined(error))
+    return found
+
+
+def _products(network: nn.Module, x: Tensor, forward: Callable[[Tensor], Tensor]) -> Products:
+    network.eval()
+    try:
+        return products(network, x[:1], forward)
+    except Exception as error:
+        reason = as_undefined(error)
+        return Products(reason, reason, {}, (), frozenset())
+
+
+def _look(found: Survey, x: Tensor, forward: Callable[[Tensor], Tensor]) -> None:
+    """Find out which calls have the samples first, and what the activations are."""
+    pair, other = x[:2].clone(), torch.stack([x[0], x[2]])
+    if torch.equal(pair[1], other[1]):
+        other[1] = other[1].flip(-1) + 1
+    first, second, forms = _Samples(), _Samples(), Forms(pair)
+    stages, norms = _Stages(forms), ConstantNorms()
+    with Calls(norms, first, stages, forms) as look:
+        logits = forward(pair)
+    with Calls(ConstantNorms(), second) as again:
+        others = forward(other)
+    for error in (*look.failures.values(), *again.failures.values()):
+        raise error
+    found.norms, found.calls = norms.flags, look.count
+    scale = _TOLERANCE * float(logits.detach().abs().max())
+    if bool(((logits[0] - others[0]).abs() > scale).any()):
+        found.coupled = Undefined("samples depend on one another in other ways than by batch normalisation")
+    if again.count != look.count:
+        raise Undefined("the network computes in another way for other images")
+    found.by_sample = first.compare(second)
+    found.rectifiers = [_first(p, q) for p, q in zip(first.rectified, second.rectified, strict=True)]
+    found.stage_calls, found.map_calls = stages.calls(), frozenset(stages.maps)
+    _judge(found, forms)
+
+
+def _nothing_by_sample(found: Survey, reason: Undefined) -> Survey:
+    found.codes = found.maps = found.stages = reason
+    found.by_sample, found.rectifiers, found.stage_calls = {}, [], frozenset()
+    return found
+
+
+def _judge(found: Survey, forms: Forms) -> None:
+    """Say what cannot be had where activations are others than those known, or samples do not come first."""
+    assert found.by_sample is not None
+    assert found.rectifiers is not None
+    assert found.stage_calls is not None
+    by_sample = found.by_sample
+    share = forms.rectifiers / max(forms.rectifiers + forms.others, 1)
+    unknown = None
+    if forms.bend:
+        unknown = found.bends = Undefined(
+            f"the network bends by {forms.bend}, which is not known as an activation"
+        )
+    elif forms.by_hand:
+        unknown = Undefined("an activation is written out of others")
+    found.codes = unknown
+    if not unknown and forms.rectifiers and share < _SHARE:
+        found.codes = Undefined(f"{share:.0%} of the activations are rectifiers, whose codes say little")
+    elif not unknown and not all(found.rectifiers):
+        found.codes = Undefined("the input of a rectifier does not have one row per sample")
+    found.maps = unknown
+    if not unknown and forms.moments:
+        found.maps = Undefined(f"a layer is written out with {forms.moments}, its map is not known")
+    elif not unknown and not all(first for number, first in by_sample.items() if number in found.map_calls):
+        found.maps = Undefined("feature maps do not have the samples first")
+    if forms.written:
+        found.maps = found.stages = Undefined("the network writes into parts of its feature maps")
+    elif not all(by_sample.get(number, False) for number in found.stage_calls):
+        found.stages = Undefined("feature maps do not have the samples first")
+
+
+def declared_weights(network: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the trained weights of convolutions, linear layers and attention, each once, by name."""
+    found: dict[int, tuple[str, nn.Parameter]] = {}
+    for path, module in network.named_modules():
+        names = ("weight",) if isinstance(module, (*CONVOLUTIONS, nn.Linear)) else ()
+        if isinstance(module, nn.MultiheadAttention):
+            names = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+        for name in names:
+            weight = module._parameters.get(name)
+            if weight is not None and weight.requires_grad:
+                found.setdefault(id(weight), (f"{path}.{name}".removeprefix("."), weight))
+    return dict(found.values())
+
+
+def _weights(
+    network: nn.Module, x: Tensor, forward: Callable[[Tensor], Tensor], own: dict[str, nn.Parameter]
+) -> Survey:
+    """Return the survey of the weights alone."""
+    seen = _products(network, x, forward)
+    ours = {id(weight) for weight in own.values()}
+    parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    factors = {name: direct for name, direct in seen.factors.items() if name in parameters}
+    weights = {name: p for name, p in parameters.items() if id(p) in ours or name in factors}
+    found = Survey(weights, products=seen)
+    if isinstance(seen.depth, Broken):
+        found.incomplete = found.redrawn = found.computed = seen.depth
+        return found
+    found.detached = _detached(network, seen, forward, x)
+    if seen.mixed:
+        several = ", ".join(seen.mixed[0])
+        found.incomplete = Undefined(f"a weight is computed from several parameters ({several})")
+    for name, direct in factors.items():
+        if id(parameters[name]) not in ours and found.redrawn is None:
+            found.redrawn = Undefined(
+                f"no initialisation is known of {name}, which is not the weight of a convolution, a linear "
+                "layer or attention"
+            )
+        if not direct and found.computed is None:
+            found.computed = Undefined(f"the weight of a layer is computed from {name}")
+    return found
+
+
+def _detached(
+    network: nn.Module, seen: Products, forward: Callable[[Tensor], Tensor], x: Tensor
+) -> Undefined | None:
+    """Return which trained weight the output depends on without a gradient, if there is one."""
+    used = {n: p for n, p in network.named_parameters() if p.requires_grad and n in seen.used}
+    if not used:
+        return None
+    try:
+        logits = forward(x[:1])
+        if not logits.requires_grad:
+            return Undefined(f"{next(iter(used))} is used without a gradient")
+        gradients = torch.autograd.grad(logits.sum(), [*used.values()], allow_unused=True)
+    except Exception as error:
+        return as_undefined(error)
+    lost = [name for name, gradient in zip(used, gradients, strict=True) if gradient is None]
+    return Undefined(f"{lost[0]} is used without a gradient") if lost else None
