@@ -25,7 +25,7 @@ class Value:
     value : float or None
         None where there is none, for the reason in `status`.
     status : str
-        "ok", or in a few words why there is no value.
+        "ok", or in a few words why there is no value; "ok: " with what has to be said of the value.
     broken : bool
         There is no value because a pass failed, and not because none is defined.
     seconds : float
@@ -127,7 +127,7 @@ def compute(names: Sequence[str], subject: Subject) -> list[Value]:
     of_network = [name for name in names if not needs_graphs(name)] or names
     for name in of_network:
         seconds[name] += building / len(of_network)
-    return [_value(name, found[name], seconds[name]) for name in names]
+    return [_value(name, found[name], seconds[name], subject.notes) for name in names]
 
 
 def _call(name: str, observations: Observations) -> float | Undefined:
@@ -137,7 +137,8 @@ def _call(name: str, observations: Observations) -> float | Undefined:
         return as_undefined(error)
 
 
-def _value(name: str, found: float | Undefined, seconds: float) -> Value:
+def _value(name: str, found: float | Undefined, seconds: float, notes: Mapping[str, str]) -> Value:
     if isinstance(found, Undefined):
         return Value(name, None, str(found), seconds, isinstance(found, Broken))
-    return Value(name, found, OK, seconds)
+    said = sorted({notes[need] for need in INDICATORS[name].needs if need in notes})
+    return Value(name, found, ": ".join([OK, *said]), seconds)

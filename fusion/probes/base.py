@@ -48,6 +48,8 @@ class Subject:
         The architecture's cells, live parts only; empty for a network that has none.
     meter : Meter
         Where probes note what single observations cost.
+    notes : dict of str to str
+        Observation -> what has to be said of it, in the status of what is made of it.
     """
 
     build: Callable[[], nn.Module]
@@ -56,6 +58,7 @@ class Subject:
     build_thin: Callable[[], nn.Module] | None = None
     graphs: dict[str, CellGraph] = field(default_factory=dict)
     meter: Meter = field(default_factory=Meter, repr=False)
+    notes: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def network(self) -> nn.Module:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from fusion.probes.base import Observations, Subject, preserved, probe
 from fusion.probes.calls import PRODUCTS, Call, Calls, Watcher
-from fusion.probes.codes import CodeStatistics, watch_codes
+from fusion.probes.codes import SIGNS, CodeStatistics, watch_codes
 from fusion.probes.curvature import Masks, weight_curvature
 from fusion.probes.feature_maps import FeatureCorrelations
 from fusion.probes.layers import LayerGradient, LayerGradients
@@ -124,15 +124,19 @@ def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:
     with_graph = bool(wanted & _GRAPH)
     x = subject.x.clone().requires_grad_(with_graph)
     codes = CodeStatistics(len(x))
-    stages = Stages(network, told.stage_calls)
+    stages = Stages(network, told.stage_calls, told.axes)
     gradients = LayerGradients(told.weights, len(x), None if told.known else told.has_samples_first)
-    maps = FeatureCorrelations(network, found.meter, told.stage_calls and told.map_calls)
+    maps = FeatureCorrelations(network, found.meter, None if told.known else told.map_calls, told.axes)
     with torch.set_grad_enabled(with_graph):
         with ExitStack() as watchers:
-            sees = [_metered(codes.see, found.meter, _CODES)] if wanted & _CODES else []
-            sees += [masks.see] if "weight_curvature" in wanted else []
-            if sees:
-                watchers.enter_context(watch_codes(*sees))
+            coded = [_metered(codes.see, found.meter, _CODES)] if wanted & _CODES else []
+            masked = [masks.see] if "weight_curvature" in wanted else []
+            if told.smooth and coded:
+                watchers.enter_context(watch_codes(*coded, smooth=True))
+                subject.notes |= dict.fromkeys(_CODES, SIGNS)
+                coded = []
+            if coded or masked:
+                watchers.enter_context(watch_codes(*coded, *masked))
             watched: list[Watcher] = []
             if wanted & _STAGES:
                 watched += stages.watched(watchers)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from fusion.probes.calls import name_of
 from fusion.probes.undefined import Undefined
 
 # Activations that are linear on either side of zero, for which the sign of the input is a code.
@@ -48,7 +49,8 @@ _CLAMPS = frozenset(
 )
 _FROM_BELOW = frozenset({torch.clamp_min, torch.clamp_min_, Tensor.clamp_min, Tensor.clamp_min_})
 _THRESHOLDS = frozenset({functional.threshold, functional.threshold_, torch.threshold, torch.threshold_})
-NO_CODES = "activation codes are defined for ReLU, ReLU6, LeakyReLU, PReLU; none was run"
+NO_CODES = "activation codes are defined for rectifiers and smooth activations; none was run"
+SIGNS = "codes are the signs of the inputs of all activations, not of rectifiers alone"
 
 # Samples whose bits make a unit's pattern: all 2^16 patterns fit in a table of flags.
 PATTERN_SAMPLES = 16
@@ -92,16 +94,40 @@ def clips(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, 
     return rectified(func, args, kwargs) is not None and upper_end(func, args, kwargs) is not None
 
 
+CODED = frozenset(
+    {
+        *("silu", "gelu", "hardswish", "hardsigmoid", "sigmoid", "tanh", "elu", "celu", "selu", "mish"),
+        *("softplus", "softsign", "logsigmoid", "tanhshrink"),
+    }
+)
+"""Smooth activations, for which the sign of the input may stand as a code."""
+
+
+def activated(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
+    """Return the input of a call of a rectifier or smooth activation; None for a call of anything else."""
+    found = rectified(func, args, kwargs)
+    if found is None and name_of(func) in CODED:
+        found = args[0] if args else kwargs["input"]
+    return found
+
+
 class watch_codes(TorchFunctionMode):  # noqa: N801 (a context manager, written like a function)
     """Call each `see(mask, number)` for each rectifier that runs in the block.
 
     `mask` has shape and type of the rectifier's input, 1 where that is positive, else 0; taken
     before the rectifier runs, so one that works in place hides nothing. Where several rectifiers
     have the same tensor as input, it is None, and `number` that of the mask seen before.
+
+    Parameters
+    ----------
+    *sees : callable
+    smooth : bool
+        Whether smooth activations are looked at too.
     """
 
-    def __init__(self, *sees: Callable[[Tensor | None, int], object]) -> None:
+    def __init__(self, *sees: Callable[[Tensor | None, int], object], smooth: bool = False) -> None:
         super().__init__()
+        self.found = activated if smooth else rectified
         self.sees = sees
         self.known: dict[int, tuple[weakref.ref[Tensor], int, int]] = {}
         self.count = 0
@@ -115,7 +141,7 @@ class watch_codes(TorchFunctionMode):  # noqa: N801 (a context manager, written 
     ) -> Any:
         """Look at the input of rectifiers, then run the function."""
         kwargs = kwargs or {}
-        if (a := rectified(func, args, kwargs)) is not None:
+        if (a := self.found(func, args, kwargs)) is not None:
             self._look(a)
         return func(*args, **kwargs)
 

@@ -9,14 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from fusion.probes.calls import Call, Watcher, tensors_in
-from fusion.probes.codes import clips, rectified
+from fusion.probes.codes import CODED, clips, rectified
 
-SMOOTH = frozenset(
-    {
-        *("silu", "gelu", "hardswish", "hardsigmoid", "sigmoid", "tanh", "elu", "celu", "selu", "mish"),
-        *("softplus", "softsign", "logsigmoid", "tanhshrink", "rrelu", "erf", "glu", "exp"),
-    }
-)
+SMOOTH = CODED | {"rrelu", "erf", "glu", "exp"}
 """Functions of one value that are no rectifiers."""
 SATURATING = frozenset(
     {"hardsigmoid", "sigmoid", "tanh", "softsign", "logsigmoid", "erf", "softmax", "hardtanh"}
@@ -87,8 +82,8 @@ class Forms(Watcher):
         Whether the network writes into parts of its feature maps.
     saturates : bool
         Whether there is an activation that stops growing with its input.
-    rectifiers, others : int
-        Entries that go through rectifiers, and through other activations.
+    rectifiers, smooth, others : int
+        Entries that go through rectifiers, smooth activations with codes, and other activations.
     """
 
     def __init__(self, x: Tensor) -> None:
@@ -96,7 +91,7 @@ class Forms(Watcher):
         self.roots = 0
         self.bend, self.moments = "", ""
         self.by_hand = self.written = self.saturates = False
-        self.rectifiers = self.others = 0
+        self.rectifiers = self.smooth = self.others = 0
         self._note(x)
 
     def depends(self, tensor: Any) -> bool:
@@ -154,7 +149,8 @@ class Forms(Watcher):
             self.by_hand |= self._clipped_after_a_shift
             self._note(first, forms[0], bent=True, moved=False)
         elif call.name in SMOOTH:
-            self.others += first.numel()
+            self.smooth += first.numel() * (call.name in CODED)
+            self.others += first.numel() * (call.name not in CODED)
             self._note(first, forms[0], bent=True, moved=False)
         elif call.name in _COMPARED:
             self._note(first, forms[0], compared=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fusion.probes.axes import as_maps
 from fusion.probes.base import hooked
 from fusion.probes.calls import Call, Calls, Watcher
 from fusion.probes.meter import Meter
@@ -23,11 +25,19 @@ class FeatureCorrelations(Watcher):
     meter : Meter
     calls : set of int, optional
         Calls of the layers; without them modules without parts are the layers.
+    axes : mapping of int to int
+        Call -> dimension of the channels; 1 of those that are not in it.
     """
 
-    def __init__(self, network: nn.Module, meter: Meter, calls: frozenset[int] | None = None) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        meter: Meter,
+        calls: frozenset[int] | None = None,
+        axes: Mapping[int, int] = MappingProxyType({}),
+    ) -> None:
         self.meter = meter
-        self.calls = calls
+        self.calls, self.axes = calls, axes
         self.modules = [module for module in network.modules() if not any(module.children())]
         self.matrices: list[Tensor] = []
 
@@ -56,7 +66,7 @@ class FeatureCorrelations(Watcher):
     def after(self, call: Call, out: Any) -> Any:
         """Look at the result of a layer."""
         if self.calls is not None and call.number in self.calls:
-            self._see(out)
+            self._see(as_maps(out.detach(), self.axes.get(call.number, 1)))
         return out
 
     def _see(self, features: Tensor) -> None:

@@ -108,7 +108,7 @@ def gaussian_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
     with preserved(network), out_of_place(network), torch.no_grad():
         network.train()
         for images in (x + SCALE * e, x):
-            stages, norms = Stages(network, told.stage_calls), _Variances()
+            stages, norms = Stages(network, told.stage_calls, told.axes), _Variances()
             state = weights | {name: buffer.clone() for name, buffer in network.named_buffers()}
             with ExitStack() as stack:
                 stack.enter_context(having(network, state))
@@ -121,6 +121,6 @@ def gaussian_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
             features.append(stages.maps[-1])
             variances = norms.found()
     return {
-        "gaussian_change": (features[0] - features[1]).double().abs().sum((1, 2, 3)).cpu(),
+        "gaussian_change": (features[0] - features[1]).double().abs().flatten(1).sum(1).cpu(),
         "gaussian_variances": torch.stack(variances) if variances else torch.ones(0, dtype=torch.float64),
     }

@@ -37,6 +37,8 @@ def linear_regions(subject: Subject, wanted: frozenset[str]) -> Observations:
     """
     network = subject.thin_network
     require(subject.thin_survey.codes)
+    if subject.thin_survey.smooth:
+        raise Undefined("smooth activations have no linear regions")
     codes: list[Tensor] = []
 
     def see(mask: Tensor | None, _: int) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fusion.probes.axes import as_maps
 from fusion.probes.base import hooked
 from fusion.probes.calls import Call, Calls, Watcher
 from fusion.probes.layers import CONVOLUTIONS
@@ -62,13 +64,21 @@ class Stages(Watcher):
     network : Module
     calls : set of int, optional
         Calls that give the stages; without them the outputs of `stage_modules` are the stages.
+    axes : mapping of int to int
+        Call -> dimension of the channels; 1 of those that are not in it.
     """
 
-    def __init__(self, network: nn.Module, calls: frozenset[int] | None = None) -> None:
-        self.calls = calls
+    def __init__(
+        self,
+        network: nn.Module,
+        calls: frozenset[int] | None = None,
+        axes: Mapping[int, int] = MappingProxyType({}),
+    ) -> None:
+        self.calls, self.axes = calls, axes
         self.modules = stage_modules(network) if calls is None else []
         self.maps: list[Tensor] = []
         self._versions: list[int] = []
+        self._channels: list[int] = []
 
     def watched(self, stack: ExitStack) -> list[Watcher]:
         """Hook modules until the stack is left, or return what is to look at calls."""
@@ -96,11 +106,12 @@ class Stages(Watcher):
         """Keep the result of a stage, and let the network have another, which it may write over."""
         if self.calls is None or call.number not in self.calls:
             return out
-        self._keep(out)
+        self._keep(out, self.axes.get(call.number, 1))
         return out if call.in_place else out.clone()
 
-    def _keep(self, features: Tensor) -> None:
+    def _keep(self, features: Tensor, axis: int = 1) -> None:
         self.maps.append(features)
+        self._channels.append(axis)
         self._versions.append(features._version)
 
     def require_maps(self) -> None:
@@ -117,8 +128,8 @@ class Stages(Watcher):
         """
         self.require_maps()
         found = []
-        for features in self.maps:
-            rows = _rows(features.detach())
+        for features, axis in zip(self.maps, self._channels, strict=True):
+            rows = _rows(as_maps(features.detach(), axis))
             rows = rows - rows.mean(0)
             covariance = (rows.T @ rows).double() / len(rows)
             found.append(torch.linalg.eigvalsh(covariance.cpu()).clamp(min=0))
@@ -134,7 +145,8 @@ class Stages(Watcher):
         """
         self.require_maps()
         found: list[Tensor | None] = []
-        for before, after in zip(self.maps[:-1], self.maps[1:], strict=True):
+        steps = zip(self.maps[:-1], self.maps[1:], self._channels[:-1], self._channels[1:], strict=True)
+        for before, after, axis, axis_after in steps:
             last = after.is_contiguous(memory_format=torch.channels_last)
             r = _signs(tuple(after.shape), seed, after.device, last).to(after.dtype)
             (g,) = torch.autograd.grad(after, before, r, retain_graph=True, allow_unused=True)
@@ -143,9 +155,12 @@ class Stages(Watcher):
             if g.shape == r.shape and torch.equal(g, r):
                 found.append(None)
                 continue
-            step = before.shape[2] // after.shape[2]
-            if g.shape[2] != step * after.shape[2] or g.shape[3] != step * after.shape[3]:
+            g, r = as_maps(g, axis), as_maps(r, axis_after)
+            step = g.shape[2] // r.shape[2]
+            if g.shape[2:] != (step * r.shape[2], (step if r.shape[3] > 1 else 1) * r.shape[3]):
                 raise Undefined("the resolution of a stage is no multiple of the next one's")
+            if step > 1 and r.shape[3] == 1:
+                raise Undefined("stages have different numbers of tokens")
             rows = _rows(functional.pixel_unshuffle(g, step) if step > 1 else g)
             found.append((rows.T @ _rows(r)).double().cpu() / len(rows))
         return found

@@ -14,31 +14,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fusion.probes.axes import Axes, has_positions
 from fusion.probes.calls import NORMS, POOLS, PRODUCTS, Call, Calls, Watcher, tensors_in
-from fusion.probes.codes import rectified
+from fusion.probes.codes import activated, rectified
 from fusion.probes.elementwise import SMOOTH, Forms
 from fusion.probes.layers import CONVOLUTIONS
 from fusion.probes.memory import is_of_spaces
 from fusion.probes.products import Products, products
 from fusion.probes.undefined import Broken, Undefined, as_undefined
 
-# Of the activation units, how many have to be rectifiers for codes to say something of the network.
+# Of the activation units, how many have to be rectifiers, or have codes, for codes to say something.
 _SHARE = 0.9
 # By how much what two images have in common may differ, of the largest entry.
 _TOLERANCE = 1e-4
 
 
-def is_map(value: Any) -> bool:
-    """Whether a value is feature maps (samples, channels, height, width) of several positions."""
-    return isinstance(value, Tensor) and value.dim() == 4 and value.shape[2] * value.shape[3] > 1
-
-
-def makes_map(call: Call, out: Any) -> bool:
-    """Whether a call is of a layer, and gives feature maps."""
-    layer = call.name in PRODUCTS | NORMS | POOLS | SMOOTH or (
-        rectified(call.func, call.args, call.kwargs) is not None
+def _is_layer(call: Call) -> bool:
+    return (
+        call.name in PRODUCTS | NORMS | POOLS | SMOOTH
+        or rectified(call.func, call.args, call.kwargs) is not None
     )
-    return layer and is_map(out)
 
 
 @dataclass
@@ -66,11 +61,15 @@ class Survey:
         Call -> whether the first dimension of its input and of its result has the samples one after the
         other; None where it always has.
     rectifiers : list of bool or None
-        The same of the inputs of rectifiers, in their order.
+        The same of the inputs of the activations with codes, in their order.
     stage_calls : frozenset of int or None
         Calls that give the stages; None where modules are known to be stages.
     map_calls : frozenset of int
         Calls of layers that give feature maps.
+    axes : dict of int to int
+        Call that gives maps -> dimension of their channels.
+    smooth : bool
+        Whether codes are the signs of the inputs of all activations, for too few are rectifiers.
     norms : list of bool
         Of each batch normalisation in training mode, whether it uses the batch's statistics.
     calls : int
@@ -91,6 +90,8 @@ class Survey:
     rectifiers: list[bool] | None = None
     stage_calls: frozenset[int] | None = None
     map_calls: frozenset[int] = frozenset()
+    axes: dict[int, int] = field(default_factory=dict)
+    smooth: bool = False
     norms: list[bool] = field(default_factory=list)
     calls: int = 0
 
@@ -138,20 +139,23 @@ class _Samples(Watcher):
 
     def __init__(self) -> None:
         self.seen: dict[int, tuple[str, Tensor | None, Tensor | None]] = {}
-        self.rectified: list[Tensor] = []
+        self.activated: list[tuple[bool, Tensor]] = []
         self._input: Tensor | None = None
 
     def before(self, call: Call) -> None:
         """Keep the input, which may be overwritten."""
-        a = rectified(call.func, call.args, call.kwargs)
+        a = activated(call.func, call.args, call.kwargs)
         if a is not None:
-            self.rectified.append(a.detach().clone())
+            is_rectifier = rectified(call.func, call.args, call.kwargs) is not None
+            self.activated.append((is_rectifier, a.detach().clone()))
         wanted = a is not None or call.name in PRODUCTS
         self._input = call.input.detach().clone() if wanted and isinstance(call.input, Tensor) else None
 
     def after(self, call: Call, out: Any) -> Any:
         """Keep the result where it may be looked at."""
-        given = out.detach().clone() if is_map(out) or call.name in PRODUCTS else None
+        given = None
+        if call.number >= 0 and (has_positions(out) or call.name in PRODUCTS):
+            given = out.detach().clone()
         if self._input is not None or given is not None:
             self.seen[call.number] = call.name, self._input, given
         return out
@@ -178,18 +182,29 @@ def _first(p: Tensor | None, q: Tensor | None) -> bool:
 
 
 class _Stages(Watcher):
-    """Finds the calls that join feature maps, and the convolutions."""
+    """Finds the calls that join feature maps, the convolutions, and all layers that give maps.
 
-    def __init__(self, forms: Forms) -> None:
-        self.forms = forms
+    Attributes
+    ----------
+    axes : dict of int to int
+        Call -> dimension of its channels, of those that give maps.
+    unplaced : bool
+        Whether a layer gives what may be maps, of which it is not known where the channels are.
+    """
+
+    def __init__(self, forms: Forms, axes: Axes) -> None:
+        self.forms, self.channels = forms, axes
         self.convolutions: list[int] = []
         self.joins: list[int] = []
+        self.tokens: list[int] = []
         self.maps: list[int] = []
+        self.axes: dict[int, int] = {}
+        self.unplaced = False
         self._joins = False
 
     def before(self, call: Call) -> None:
         """See whether it joins maps, before one is overwritten."""
-        parts = [t for t in tensors_in(call.args) if self.forms.depends(t) and is_map(t)]
+        parts = [t for t in tensors_in(call.args) if self.forms.depends(t) and has_positions(t)]
         self._joins = (
             len(parts) > 1
             and call.name in ("add", "cat")
@@ -199,16 +214,28 @@ class _Stages(Watcher):
 
     def after(self, call: Call, out: Any) -> Any:
         """Note the call."""
-        if makes_map(call, out):
+        if call.number < 0 or not has_positions(out) or not (self._joins or _is_layer(call)):
+            return out
+        axis = self.channels.of(out)
+        if axis is None:
+            self.unplaced = True
+            return out
+        self.axes[call.number] = axis
+        if _is_layer(call):
             self.maps.append(call.number)
-        if is_map(out) and self._joins:
-            self.joins.append(call.number)
-        elif is_map(out) and call.name in PRODUCTS:
+        if self._joins:
+            (self.joins if axis == 1 else self.tokens).append(call.number)
+        elif call.name in PRODUCTS and call.name != "linear":
             self.convolutions.append(call.number)
         return out
 
     def calls(self) -> frozenset[int]:
-        """Return the stem, the joins and what follows the last; without joins, all convolutions."""
+        """Return the stem, the joins and what follows the last; without joins, all convolutions.
+
+        Where more tokens are joined than maps, as in transformers, these joins.
+        """
+        if len(self.tokens) > len(self.joins):
+            return frozenset(self.tokens)
         if not self.joins or not self.convolutions:
             return frozenset(self.convolutions)
         after = [number for number in self.convolutions if number > self.joins[-1]]
@@ -258,8 +285,9 @@ def _look(found: Survey, x: Tensor, forward: Callable[[Tensor], Tensor]) -> None
     if torch.equal(pair[1], other[1]):
         other[1] = other[1].flip(-1) + 1
     first, second, forms = _Samples(), _Samples(), Forms(pair)
-    stages, norms = _Stages(forms), ConstantNorms()
-    with Calls(norms, first, stages, forms) as look:
+    axes, norms = Axes(), ConstantNorms()
+    stages = _Stages(forms, axes)
+    with Calls(norms, first, forms, axes, stages) as look:
         logits = forward(pair)
     with Calls(ConstantNorms(), second) as again:
         others = forward(other)
@@ -272,9 +300,15 @@ def _look(found: Survey, x: Tensor, forward: Callable[[Tensor], Tensor]) -> None
     if again.count != look.count:
         raise Undefined("the network computes in another way for other images")
     found.by_sample = first.compare(second)
-    found.rectifiers = [_first(p, q) for p, q in zip(first.rectified, second.rectified, strict=True)]
-    found.stage_calls, found.map_calls = stages.calls(), frozenset(stages.maps)
-    _judge(found, forms)
+    found.stage_calls, found.map_calls, found.axes = stages.calls(), frozenset(stages.maps), stages.axes
+    _judge(found, forms, stages.unplaced)
+    found.rectifiers = [
+        _first(p, q)
+        for (is_rectifier, p), (_, q) in zip(first.activated, second.activated, strict=True)
+        if is_rectifier or found.smooth
+    ]
+    if found.codes is None and not all(found.rectifiers):
+        found.codes = Undefined("the input of an activation does not have one row per sample")
 
 
 def _nothing_by_sample(found: Survey, reason: Undefined) -> Survey:
@@ -283,13 +317,13 @@ def _nothing_by_sample(found: Survey, reason: Undefined) -> Survey:
     return found
 
 
-def _judge(found: Survey, forms: Forms) -> None:
+def _judge(found: Survey, forms: Forms, unplaced: bool) -> None:
     """Say what cannot be had where activations are others than those known, or samples do not come first."""
     assert found.by_sample is not None
-    assert found.rectifiers is not None
     assert found.stage_calls is not None
     by_sample = found.by_sample
-    share = forms.rectifiers / max(forms.rectifiers + forms.others, 1)
+    total = max(forms.rectifiers + forms.smooth + forms.others, 1)
+    found.smooth = forms.rectifiers < _SHARE * total
     unknown = None
     if forms.bend:
         unknown = found.bends = Undefined(
@@ -298,14 +332,14 @@ def _judge(found: Survey, forms: Forms) -> None:
     elif forms.by_hand:
         unknown = Undefined("an activation is written out of others")
     found.codes = unknown
-    if not unknown and forms.rectifiers and share < _SHARE:
-        found.codes = Undefined(f"{share:.0%} of the activations are rectifiers, whose codes say little")
-    elif not unknown and not all(found.rectifiers):
-        found.codes = Undefined("the input of a rectifier does not have one row per sample")
+    if not unknown and forms.others > (1 - _SHARE) * total:
+        found.codes = Undefined(f"{forms.others / total:.0%} of the activations have no codes")
     found.maps = unknown
     if not unknown and forms.moments:
         found.maps = Undefined(f"a layer is written out with {forms.moments}, its map is not known")
-    elif not unknown and not all(first for number, first in by_sample.items() if number in found.map_calls):
+    elif not unknown and unplaced:
+        found.maps = Undefined("it is not known which dimension of a feature map has the channels")
+    elif not unknown and not all(by_sample.get(number, False) for number in found.map_calls):
         found.maps = Undefined("feature maps do not have the samples first")
     if forms.written:
         found.maps = found.stages = Undefined("the network writes into parts of its feature maps")

@@ -19,6 +19,7 @@ from fusion.regression.checked import moderate, positive, vector
 from fusion.regression.columns import Array
 from fusion.regression.members import MEMBERS, Member
 from fusion.regression.order import Indices, once_each, order_of_rows
+from fusion.regression.remembered import Remembered
 from fusion.regression.target import learn_target
 from fusion.regression.views import View, Views
 from fusion.tables import Pool
@@ -83,7 +84,8 @@ class Auto(FusionModel):
     which features are relevant, on all features, on the indicators, on the prior's terms and on the encoding
     alone; boosted trees with linear leaves; extremely randomised trees. Each is judged on accuracies that it
     was not fitted on, and the mixture has the weights, none negative, with the least squared error there;
-    with few accuracies they stay near those that are expected, which leave more to the processes.
+    with few accuracies they stay near those that are expected, which leave more to the processes. Of a
+    network that was measured, the prediction lies between that and the measurement (see `Remembered`).
 
     Parameters
     ----------
@@ -103,6 +105,8 @@ class Auto(FusionModel):
         Of the architectures with accuracies, in an order that does not depend on how they were given.
     held_out_ : HeldOut or None
         None without accuracies of two different architectures, and in a loaded model.
+    remembered_ : Remembered or None
+        Of the networks with accuracies; None without accuracies of two.
 
     Notes
     -----
@@ -173,6 +177,7 @@ class Auto(FusionModel):
         self.shares_: dict[str, float] = {}
         self.seen_: View | None = None
         self.held_out_: HeldOut | None = None
+        self.remembered_: Remembered | None = None
         if y is not None:
             self._learn_accuracies(values, accuracies, groups)
         return self
@@ -204,6 +209,8 @@ class Auto(FusionModel):
                 design = np.vstack([predicted, pull * np.eye(len(members))])
                 shares = nnls(design, np.concatenate([goal, pull * shares]))[0]
             self.held_out_ = HeldOut(folds, goal - predicted @ shares, spreads)
+            noise = float(np.exp(members[_SURE].process.parameters[6]))
+            self.remembered_ = Remembered.learn(view.flat, goal, predicted @ shares, spreads, noise)
         self.shares_ = {
             name: float(share)
             for name, share in zip(members, shares, strict=True)
@@ -279,7 +286,11 @@ class Auto(FusionModel):
         return once_each(self._mixed, features)
 
     def _spreads(self, features: Array) -> Array:
-        return once_each(lambda rows: self.members_[_SURE].spread(self.views_.split(rows)), features)
+        spreads = once_each(lambda rows: self.members_[_SURE].spread(self.views_.split(rows)), features)
+        if self.remembered_ is not None:
+            places = self.remembered_.places(features)
+            spreads = np.where(places < 0, spreads, self.remembered_.spreads[places])
+        return spreads
 
     def _mixed(self, features: Array) -> Array:
         view = self.views_.split(features)
@@ -288,6 +299,9 @@ class Auto(FusionModel):
         score = np.zeros(len(features))
         for name, share in self.shares_.items():
             score += share * self.members_[name].predict(view)
+        if self.remembered_ is not None:
+            places = self.remembered_.places(features)
+            score = np.where(places < 0, score, self.remembered_.scores[places])
         return score
 
     def _state(self) -> ModelState:
@@ -297,6 +311,7 @@ class Auto(FusionModel):
         values = {
             "views": self.views_.to_state(),
             "seen": seen,
+            "remembered": None if self.remembered_ is None else self.remembered_.to_state(),
             "shares": self.shares_,
             "members": {name: state.values for name, state in states.items()},
         }
@@ -319,12 +334,15 @@ class Auto(FusionModel):
         positive(moderate(vector([*shares.values()], "shares"), "shares"), "shares")
         self.shares_ = {name: float(share) for name, share in shares.items()}
         self.members_ = {}
+        self.remembered_ = None
         if self.seen_ is not None:
             if len(self.seen_.prior) > _MOST:
                 raise ValueError(f"{len(self.seen_.prior)} architectures are too many")
             for name in members:
                 own = ModelState(members[name], state.files)
                 self.members_[name] = MEMBERS[name].from_state(own, self.seen_)
+            if values["remembered"] is not None:
+                self.remembered_ = Remembered.from_state(values["remembered"], self.seen_.flat)
 
 
 def _expected(members: list[str], architectures: int) -> Array:

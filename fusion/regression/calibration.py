@@ -116,10 +116,15 @@ class Calibration:
             In the unit of scores; spreads of 1 where the model has none of its own.
         accuracies : ndarray, shape (n_architectures,)
         """
-        constant = _SHARE * (float(np.median(spreads)) or 1.0)
+        constant = cls.constant_of(spreads)
         low, high = float(accuracies.min()), float(accuracies.max())
         errors = np.sort(np.abs(residuals) / (spreads + constant))
         return cls(errors, constant, low - (high - low), high + (high - low))
+
+    @staticmethod
+    def constant_of(spreads: Array) -> float:
+        """Return what is added to each spread."""
+        return _SHARE * (float(np.median(spreads)) or 1.0)
 
     def half_widths(self, spreads: Array, coverage: float) -> Array:
         """Return how far the interval goes from each score; infinite where too little is known.

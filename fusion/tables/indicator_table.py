@@ -162,7 +162,7 @@ class IndicatorTable:
     def undefined(self) -> pd.DataFrame:
         """Return the rows without a value: key, indicator, repeat, status."""
         rows = self._seen
-        return rows.loc[rows["status"] != OK, [*KEYS, "status"]].reset_index(drop=True)
+        return rows.loc[rows["value"].isna(), [*KEYS, "status"]].reset_index(drop=True)
 
     def seconds(self) -> pd.Series[float]:
         """Return the mean seconds that each indicator took for one architecture and initialisation."""
@@ -173,7 +173,7 @@ class IndicatorTable:
         rows = self._seen
         found = {}
         for name, group in rows.groupby("indicator", sort=False):
-            if not (group["status"] == OK).any():
+            if group["value"].isna().all():
                 found[str(name)] = str(group["status"].mode().iloc[0])
         return found
 

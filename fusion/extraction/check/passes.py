@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fusion.extraction.check.sample import NotBuilt, Note, Sample, Wrong, check_property, once, parameters
-from fusion.extraction.planner import OK, Value, compute
+from fusion.extraction.planner import Value, compute
 from fusion.extraction.subject import make_subject
 from fusion.images import load_images
 from fusion.indicators import select
@@ -52,7 +52,7 @@ def _indicators(s: Sample, _: str) -> Wrong:
         raise NotBuilt
     reasons: dict[str, list[Value]] = {}
     for first, *others in found.values():
-        if not any(value.status == OK for value in (first, *others)):
+        if not any(value.value is not None for value in (first, *others)):
             reasons.setdefault(first.status, []).append(first)
     for reason, without in reasons.items():
         text = f"no architecture gets {_listed([value.indicator for value in without])}: {reason}"
