@@ -5,7 +5,7 @@
 DIR holds nats-tss/, nats-sss/, nas-bench-101/ and darts/, each with an accuracies.parquet, and nds/ with the
 JSON files of Network Design Spaces as published, whose accuracies are ImageNet top-1. The others are CIFAR-10
 in percent: the test accuracy after 200 epochs of 1,000 random strings of nats-tss, the test
-accuracy after 90 epochs of 600 random strings of nats-sss, the validation accuracy after 108 epochs (one
+accuracy after 90 epochs of 2,000 random strings of nats-sss, the validation accuracy after 108 epochs (one
 training) of nas-bench-101, and the validation accuracy after 200 epochs of darts.
 """
 
@@ -41,7 +41,7 @@ def tables(data: Path) -> dict[str, pd.DataFrame]:
     return {
         **{name: found["accuracy"].reset_index() for name, found in nds.items()},
         "nats-tss": sampled(tss["cifar10_test_200"], "nats-tss", 1000),
-        "nats-sss": sampled(sss["cifar10_test_90"], "nats-sss", 600),
+        "nats-sss": sampled(sss["cifar10_test_90"], "nats-sss", 2000),
         "nas-bench-101": pd.DataFrame(
             {"arch": cells["adj_upper"] + ":" + ops, "accuracy": 100 * cells["val_108"]}
         ),

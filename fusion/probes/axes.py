@@ -75,6 +75,6 @@ class Axes(Watcher):
             return 1
         elif call.name not in _SAME_SHAPE:
             return None
-        like = [t for t in tensors_in(call.args) if t.dim() == result.dim() and t.numel() > 1]
+        like = [t for t in tensors_in(call.args, call.kwargs) if t.dim() == result.dim() and t.numel() > 1]
         told = {axis for axis in map(self._told, like) if axis is not None}
         return told.pop() if len(told) == 1 else None

@@ -204,7 +204,7 @@ class _Stages(Watcher):
 
     def before(self, call: Call) -> None:
         """See whether it joins maps, before one is overwritten."""
-        parts = [t for t in tensors_in(call.args) if self.forms.depends(t) and has_positions(t)]
+        parts = [t for t in tensors_in(call.args, call.kwargs) if self.forms.depends(t) and has_positions(t)]
         self._joins = (
             len(parts) > 1
             and call.name in ("add", "cat")
