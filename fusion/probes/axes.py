@@ -73,8 +73,27 @@ class Axes(Watcher):
                 return -1
         elif call.name in NORMS:
             return 1
+        elif call.name in ("transpose", "swapaxes", "permute"):
+            return self._moved(call)
         elif call.name not in _SAME_SHAPE:
             return None
         like = [t for t in tensors_in(call.args, call.kwargs) if t.dim() == result.dim() and t.numel() > 1]
         told = {axis for axis in map(self._told, like) if axis is not None}
         return told.pop() if len(told) == 1 else None
+
+    def _moved(self, call: Call) -> int | None:
+        """Return where the channels are after dimensions changed places."""
+        axis, count = self._told(call.input), call.input.dim()
+        order = [*range(count)]
+        if call.name == "permute":
+            dims = call.args[1:] or call.kwargs.get("dims", ())
+            order = [
+                int(d) % count for d in (dims[0] if dims and isinstance(dims[0], list | tuple) else dims)
+            ]
+        else:
+            a, b = (int(call.argument(place, f"dim{place - 1}", 0)) % count for place in (1, 2))
+            order[a], order[b] = b, a
+        if axis is None or axis % count not in order:
+            return None
+        place = order.index(axis % count)
+        return {1: 1, count - 1: -1}.get(place)

@@ -122,7 +122,7 @@ def weight_curvature(
         Without weights, or for a network that calls modules again in its backward pass.
     """
     if not names:
-        raise Undefined("the network has no convolution or linear layer")
+        raise Undefined("no weight of a convolution or linear layer is trained")
     own = {name: parameter.detach() for name, parameter in network.named_parameters()}
 
     def gradient(scale: float) -> tuple[Tensor | None, ...]:

@@ -14,7 +14,22 @@ from fusion.probes.codes import CODED, clips, rectified
 SMOOTH = CODED | {"rrelu", "erf", "glu", "exp"}
 """Functions of one value that are no rectifiers."""
 SATURATING = frozenset(
-    {"hardsigmoid", "sigmoid", "tanh", "softsign", "logsigmoid", "erf", "softmax", "hardtanh"}
+    {
+        "lstm",
+        "gru",
+        "rnn_tanh",
+        "lstm_cell",
+        "gru_cell",
+        "rnn_tanh_cell",
+        "hardsigmoid",
+        "sigmoid",
+        "tanh",
+        "softsign",
+        "logsigmoid",
+        "erf",
+        "softmax",
+        "hardtanh",
+    }
 )
 # Functions with a kink that may be a rectifier's, written otherwise.
 _BENT = frozenset(
@@ -28,6 +43,13 @@ _COMPARED = frozenset({"gt", "ge", "lt", "le", "greater", "less", "greater_equal
 # What uses a comparison as values.
 _MASKING = frozenset(
     {"mul", "add", "sub", "div", "getitem", "setitem", "to", "float", "type", "type_as", "double", "where"}
+)
+# Of which the result has the shape of what depends on the image, and nothing else of it.
+_NEW = frozenset(
+    {
+        *(f"new_{kind}" for kind in ("zeros", "ones", "full", "empty", "tensor")),
+        *(f"{kind}_like" for kind in ("zeros", "ones", "full", "empty", "rand", "randn")),
+    }
 )
 _MOMENTS = frozenset(
     {
@@ -124,7 +146,7 @@ class Forms(Watcher):
     def after(self, call: Call, out: Any) -> Any:
         """Note what the results are, where the arguments depend on the image."""
         operands = [t for t in tensors_in(call.args, call.kwargs) if self._form(t) is not None]
-        if not operands:
+        if not operands or call.name in _NEW:
             return out
         forms = [form for form in map(self._form, operands) if form is not None]
         if call.name == "setitem":

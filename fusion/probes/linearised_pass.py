@@ -57,7 +57,7 @@ def linearised_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
     require(told.detached or told.incomplete or told.computed)
     names = [*told.weights]
     if not names:
-        raise Undefined("the network has no convolution or linear layer")
+        raise Undefined("no weight of a convolution or linear layer is trained")
     # tensors are swapped for the call: the network itself keeps its own
     state: dict[str, Tensor] = {n: b.detach().clone() for n, b in network.named_buffers()}
     if not told.known:  # frozen weights and biases may be buffers

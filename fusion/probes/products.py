@@ -83,19 +83,16 @@ class Products:
         Of all products of something that depends on the image with something that does not.
     depth : int or Undefined
         Such products on the longest way from image to output.
-    factors : dict of str to bool
-        Parameters and buffers that products multiply with, by name, each with whether it is the factor itself
-        (or part of it, or in another shape) and not something that is computed from it.
-    mixed : tuple of tuple of str
-        Factors that several trained parameters go into.
+    factors : list of (list of str, bool)
+        The parameters and buffers that go into each factor, by name, and whether one of them is the factor
+        itself (or part of it, or in another shape), and not something that is computed from it.
     used : frozenset of str
         Parameters and buffers that the output depends on.
     """
 
     multiply_accumulates: int | Undefined
     depth: int | Undefined
-    factors: dict[str, bool]
-    mixed: tuple[tuple[str, ...], ...]
+    factors: list[tuple[list[str], bool]]
     used: frozenset[str]
 
 
@@ -203,20 +200,11 @@ def products(network: nn.Module, image: Tensor, forward: Callable[[Tensor], Any]
     except _Fused:
         with _step_by_step():
             ledger, out = _follow(parameters, image, forward)
-    factors: dict[str, bool] = {}
-    mixed = []
-    for weights, direct in ledger.factors:
-        trained = sorted(number for number in weights if parameters[number].requires_grad)
-        if len(trained) > 1:
-            mixed.append(tuple(names[number] for number in trained))
-        for number in sorted(weights):
-            factors[names[number]] = direct and factors.get(names[number], True)
     value = ledger.value(out)
     return Products(
         Undefined(f"the products of {ledger.unknown} are not known") if ledger.unknown else ledger.total,
         value.depth if value.of_image else Undefined("the output does not depend on the image"),
-        {name: factors[name] for name in names if name in factors},
-        tuple(mixed),
+        [([names[number] for number in sorted(weights)], direct) for weights, direct in ledger.factors],
         frozenset(names[number] for number in value.weights),
     )
 

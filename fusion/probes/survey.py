@@ -276,7 +276,7 @@ def _products(network: nn.Module, x: Tensor, forward: Callable[[Tensor], Tensor]
         return products(network, x[:1], forward)
     except Exception as error:
         reason = as_undefined(error)
-        return Products(reason, reason, {}, (), frozenset())
+        return Products(reason, reason, [], frozenset())
 
 
 def _look(found: Survey, x: Tensor, forward: Callable[[Tensor], Tensor]) -> None:
@@ -368,24 +368,30 @@ def _weights(
     seen = _products(network, x, forward)
     ours = {id(weight) for weight in own.values()}
     parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    factors = {name: direct for name, direct in seen.factors.items() if name in parameters}
-    weights = {name: p for name, p in parameters.items() if id(p) in ours or name in factors}
-    found = Survey(weights, products=seen)
+    found = Survey({}, products=seen)
+    factors: set[str] = set()
+    for names, direct in seen.factors:
+        trained = [name for name in names if name in parameters]
+        # what scales the weight of a layer, as the gain of a standardised convolution does, is none itself
+        weights = [name for name in trained if id(parameters[name]) in ours]
+        weights = weights if len(weights) == 1 else trained
+        factors.update(weights)
+        if len(weights) > 1:
+            several = ", ".join(weights)
+            found.incomplete = Undefined(f"a weight is computed from several parameters ({several})")
+        for name in weights:
+            if id(parameters[name]) not in ours:
+                found.redrawn = found.redrawn or Undefined(
+                    f"no initialisation is known of {name}, which is not the weight of a convolution, a "
+                    "linear layer or attention"
+                )
+            if not direct or len(trained) > 1:
+                found.computed = found.computed or Undefined(f"the weight of a layer is computed from {name}")
+    found.weights = {name: p for name, p in parameters.items() if id(p) in ours or name in factors}
     if isinstance(seen.depth, Broken):
         found.incomplete = found.redrawn = found.computed = seen.depth
-        return found
-    found.detached = _detached(network, seen, forward, x)
-    if seen.mixed:
-        several = ", ".join(seen.mixed[0])
-        found.incomplete = Undefined(f"a weight is computed from several parameters ({several})")
-    for name, direct in factors.items():
-        if id(parameters[name]) not in ours and found.redrawn is None:
-            found.redrawn = Undefined(
-                f"no initialisation is known of {name}, which is not the weight of a convolution, a linear "
-                "layer or attention"
-            )
-        if not direct and found.computed is None:
-            found.computed = Undefined(f"the weight of a layer is computed from {name}")
+    else:
+        found.detached = _detached(network, seen, forward, x)
     return found
 
 

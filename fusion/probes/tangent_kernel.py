@@ -24,14 +24,17 @@ _TOLERANCE = 1e-3
 PerSample = Callable[[Tensor, Tensor], list[Tensor]]
 
 
-def freeze_batch_statistics(network: nn.Module) -> list[RemovableHandle]:
+def freeze_batch_statistics(network: nn.Module, called: list[nn.Module]) -> list[RemovableHandle]:
     """Make batch normalisation use the batch's mean and variance, as constants; return the hooks.
+
+    Each normalisation is appended to `called` when it runs.
 
     Outputs are those of training mode, but no sample depends on another, so that gradients per
     sample exist and one backward pass gives all of them.
     """
 
     def take(norm: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
+        called.append(norm)
         if norm.running_mean is None:
             raise Undefined("batch normalisation keeps no statistics that could be held constant")
         # the kernel of training mode has both at hand, several times as fast as var_mean
@@ -52,7 +55,7 @@ def freeze_batch_statistics(network: nn.Module) -> list[RemovableHandle]:
     return [
         module.register_forward_pre_hook(take, with_kwargs=True)
         for module in network.modules()
-        if isinstance(module, nn.BatchNorm2d)
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
     ]
 
 
@@ -197,8 +200,8 @@ def per_sample_gram(
     if not trained:
         raise Undefined("no weight of the network is trained")
     with suppress(Exception):  # whatever it is that is not as it should be: one by one it does not matter
-        found, first, state = _in_one_pass(network, parameters, x)
-        if _is_right(network, trained, first, state, x):
+        found, first, norms, state = _in_one_pass(network, parameters, x)
+        if told.norms == [True] * norms and _is_right(network, trained, first, state, x):
             return found
     network.eval()
     return gram_one_by_one(network, parameters, trained, x, told.norms)
@@ -206,11 +209,12 @@ def per_sample_gram(
 
 def _in_one_pass(
     network: nn.Module, parameters: dict[str, Tensor], x: Tensor
-) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """Return the Gram matrix, the first sample's gradients, and the state they were computed with."""
+) -> tuple[Tensor, dict[str, Tensor], int, dict[str, Tensor]]:
+    """Return the Gram matrix, the first sample's gradients, how often a module normalised, and the state."""
     watched = [(n, m, g) for n, m in network.named_modules() if (g := _per_sample(m)) is not None]
     gram = _Gram(x)
-    handles = freeze_batch_statistics(network)
+    norms: list[nn.Module] = []
+    handles = freeze_batch_statistics(network, norms)
     try:
         handles += [gram.watch(*each) for each in watched]
         x = x.detach().clone().requires_grad_()
@@ -223,7 +227,7 @@ def _in_one_pass(
     finally:
         for handle in handles:
             handle.remove()
-    return gram.total.cpu(), gram.first, state
+    return gram.total.cpu(), gram.first, len(norms), state
 
 
 def _is_right(
