@@ -73,7 +73,8 @@ def score(
     network : nn.Module or function
         A module is copied, and left as it is. A function is called without arguments, with
         torch's CPU generator seeded from `seed`, and must return a new network. Images
-        (batch, channels, height, width) must map to logits (batch, classes).
+        (batch, channels, height, width) must map to logits (batch, classes); of several outputs the
+        first is taken, or what is called `logits`.
     images : str, path, ImageSet or Batch
         As in `fusion.images`; a batch of 64 is drawn with `seed`, but where a batch is given. Its labels
         must be smaller than the number of logits.
@@ -88,8 +89,9 @@ def score(
     -------
     DataFrame
         Index: `indicator`, in the order asked for. Columns: `value` (nullable Float64), `status`
-        ("ok", or why there is no value), `assumes` (under which modes, initialisation and labels
-        the value is what its source defines), `seconds`.
+        ("ok", "ok: " with what has to be said of the value, or why there is none), `assumes` (under
+        which modes, initialisation and labels the value is what its source defines), `seconds`.
+        `attrs["remarks"]`: what has to be said of the network.
 
     Raises
     ------
@@ -116,7 +118,7 @@ def score(
             _check(subject)
             with _same_forwards(subject):
                 values = compute(names, subject)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "value": pd.array([value.value for value in values], dtype="Float64"),
             "status": [value.status for value in values],
@@ -125,17 +127,26 @@ def score(
         },
         index=pd.Index(names, name="indicator"),
     )
+    table.attrs["remarks"] = sorted(subject.remarks)
+    return table
 
 
 def lines(table: pd.DataFrame) -> list[str]:
-    """Return what `score` found as text: a line for each value, then one for each reason without one."""
+    """Return what `score` found as text: a line for each value, then one for each reason without one.
+
+    Then what has to be said of values, and of the network.
+    """
     known = table[table["value"].notna()]
     width = max((len(str(name)) for name in known.index), default=0)
     text = [f"{name:<{width}}  {value:>12.6g}" for name, value in known["value"].items()]
     for reason, names in table[table["value"].isna()].groupby("status", sort=False).groups.items():
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         text.append(f"no value: {reason} ({shown})")
-    return text
+    said = known["status"].str.removeprefix("ok").str.removeprefix(": ")
+    for note, names in said[said != ""].groupby(said, sort=False).groups.items():
+        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        text.append(f"note: {note} ({shown})")
+    return text + [f"note: {remark}" for remark in table.attrs.get("remarks", [])]
 
 
 def _prints_apart() -> redirect_stdout[TextIO]:

@@ -14,7 +14,7 @@ from fusion.probes.layers import LayerGradient
 _ZERO_COST = "Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021, arXiv:2101.08134"
 _ASSUMES = (
     "labels of at least two classes, mean cross-entropy, training-mode batch normalisation, default "
-    "initialisation; weights of convolutions and linear layers"
+    "initialisation; trained weights of convolutions and matrix products, each once"
 )
 
 

@@ -29,7 +29,7 @@ def tensors(parameter_tensors: int) -> float:
 
 
 @indicator(
-    formula="multiply-accumulates of convolutions and linear layers for one image",
+    formula="multiply-accumulates of convolutions and matrix products with weights for one image",
     source="baseline of every comparison of zero-cost proxies",
     higher_is_better=True,
     assumes="image size",
@@ -40,10 +40,10 @@ def flops(multiply_accumulates: int) -> float:
 
 
 @indicator(
-    formula="max over paths from input to output of the number of convolutions and linear layers",
+    formula="max over paths from input to output of the number of convolutions and products with weights",
     source="baseline of every comparison of zero-cost proxies",
     higher_is_better=True,
-    assumes="a network that autograd can follow",
+    assumes="nothing",
 )
 def depth(depth: int) -> float:
     """Layers with weights on the longest path."""
@@ -51,7 +51,7 @@ def depth(depth: int) -> float:
 
 
 @indicator(
-    formula="sum over layers of ||w||_2, convolutions and linear layers",
+    formula="sum over layers of ||w||_2, trained weights of convolutions and matrix products, each once",
     source="Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021, arXiv:2101.08134",
     higher_is_better=True,
     assumes="default initialisation",

@@ -17,7 +17,7 @@ from fusion.probes.meter import Meter
 from fusion.probes.outputs import inner, keep_logits
 from fusion.probes.state import own_buffers_kept
 from fusion.probes.survey import Survey, survey
-from fusion.probes.undefined import Undefined
+from fusion.probes.undefined import Undefined as Undefined
 from fusion.registry import Registry
 from fusion.seeding import derive_seed, seeded
 from fusion.spaces.graph import CellGraph
@@ -50,6 +50,8 @@ class Subject:
         Where probes note what single observations cost.
     notes : dict of str to str
         Observation -> what has to be said of it, in the status of what is made of it.
+    remarks : set of str
+        What has to be said of the network.
     """
 
     build: Callable[[], nn.Module]
@@ -59,6 +61,7 @@ class Subject:
     graphs: dict[str, CellGraph] = field(default_factory=dict)
     meter: Meter = field(default_factory=Meter, repr=False)
     notes: dict[str, str] = field(default_factory=dict)
+    remarks: set[str] = field(default_factory=set)
 
     @cached_property
     def network(self) -> nn.Module:
@@ -145,7 +148,7 @@ class Subject:
 
         network, memory_format = fastest_format(placed, x.detach(), forward)
         if not is_of_spaces(network):
-            keep_logits(network)
+            keep_logits(network, self.remarks)
         return network, memory_format
 
 

@@ -48,7 +48,14 @@ _CLAMPS = frozenset(
     }
 )
 _FROM_BELOW = frozenset({torch.clamp_min, torch.clamp_min_, Tensor.clamp_min, Tensor.clamp_min_})
-_THRESHOLDS = frozenset({functional.threshold, functional.threshold_, torch.threshold, torch.threshold_})
+_THRESHOLDS = frozenset(
+    {
+        functional.threshold,
+        functional.threshold_,  # type: ignore[attr-defined]
+        torch.threshold,
+        torch.threshold_,
+    }
+)
 NO_CODES = "activation codes are defined for rectifiers and smooth activations; none was run"
 SIGNS = "codes are the signs of the inputs of all activations, not of rectifiers alone"
 

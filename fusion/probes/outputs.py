@@ -45,9 +45,15 @@ def logits_of(output: Any) -> Any:
     return output
 
 
-def keep_logits(network: nn.Module) -> None:
-    """Let a network give its logits alone."""
-    network.register_forward_hook(lambda module, inputs, output: logits_of(output))
+def keep_logits(network: nn.Module, told: set[str]) -> None:
+    """Let a network give its logits alone, and say in `told` where it gives more."""
+
+    def keep(module: nn.Module, inputs: Any, output: Any) -> Any:
+        if not isinstance(output, Tensor):
+            told.add("the network gives more than logits; the first, or what is called logits, is looked at")
+        return logits_of(output)
+
+    network.register_forward_hook(keep)
 
 
 def require_signal(logits: Tensor) -> None:

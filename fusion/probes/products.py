@@ -100,7 +100,7 @@ class _Ledger(TorchDispatchMode):
     """Follows what depends on an image through all operations."""
 
     def __init__(self, parameters: Sequence[Tensor], image: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.kept: list[Tensor] = []  # so that no memory is used twice
         self.values: dict[int, _Value] = {}
         self.total = 0

@@ -351,7 +351,7 @@ def declared_weights(network: nn.Module) -> dict[str, nn.Parameter]:
     """Return the trained weights of convolutions, linear layers and attention, each once, by name."""
     found: dict[int, tuple[str, nn.Parameter]] = {}
     for path, module in network.named_modules():
-        names = ("weight",) if isinstance(module, (*CONVOLUTIONS, nn.Linear)) else ()
+        names: tuple[str, ...] = ("weight",) if isinstance(module, (*CONVOLUTIONS, nn.Linear)) else ()
         if isinstance(module, nn.MultiheadAttention):
             names = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
         for name in names:

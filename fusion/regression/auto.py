@@ -209,7 +209,7 @@ class Auto(FusionModel):
                 design = np.vstack([predicted, pull * np.eye(len(members))])
                 shares = nnls(design, np.concatenate([goal, pull * shares]))[0]
             self.held_out_ = HeldOut(folds, goal - predicted @ shares, spreads)
-            noise = float(np.exp(members[_SURE].process.parameters[6]))
+            noise = members[_SURE].noise
             self.remembered_ = Remembered.learn(view.flat, goal, predicted @ shares, spreads, noise)
         self.shares_ = {
             name: float(share)

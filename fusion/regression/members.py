@@ -47,6 +47,11 @@ class Member(ABC):
         """Return the standard deviation of the goal of each architecture, shape (n,); 1 where unknown."""
         return np.ones(len(view.prior))
 
+    @property
+    def noise(self) -> float:
+        """Variance of the goal of one architecture that is measured again; 0 where unknown."""
+        return 0.0
+
     @abstractmethod
     def to_state(self) -> ModelState:
         """Return what was learned."""
@@ -77,6 +82,10 @@ class _Process(Member):
 
     def spread(self, view: View) -> Array:
         return self.process.spread(self.rows(view))
+
+    @property
+    def noise(self) -> float:
+        return float(np.exp(self.process.parameters[6]))
 
     def to_state(self) -> ModelState:
         return ModelState(self.process.to_state())

@@ -10,7 +10,7 @@ from torch import nn
 from fusion.cli import main
 from fusion.errors import FusionError
 from fusion.extraction import score
-from fusion.extraction.scoring import load_network
+from fusion.extraction.scoring import lines, load_network
 from fusion.images import load_images
 
 BATCH = load_images("digits").batch(8)
@@ -101,3 +101,26 @@ def test_a_module_that_fails_when_asked_for_a_name(own_folder):
     (own_folder / "asked.py").write_text("def __getattr__(name):\n    raise RuntimeError('not today')\n")
     with pytest.raises(FusionError, match="not today"):
         load_network("asked.py:net")
+
+
+def test_more_outputs_than_logits_are_said():
+    class Auxiliary(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = plain()
+
+        def forward(self, x):
+            out = self.network(x)
+            return (out, out * 2) if self.training else out
+
+    table = score(Auxiliary, BATCH, "params,cj")
+    assert set(table["status"]) == {"ok"}
+    assert any(line.startswith("note: the network gives more than logits") for line in lines(table))
+
+
+def test_what_is_said_of_codes_is_printed():
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.SiLU(), nn.Flatten(), nn.Linear(144, 10))
+    said = [line for line in lines(score(network, BATCH, "naswot,swap,params")) if line.startswith("note")]
+    assert said == [
+        "note: codes are the signs of the inputs of all activations, not of rectifiers alone (naswot, swap)"
+    ]
