@@ -23,10 +23,11 @@ def make_subject(space: Space, key: str, batch: Batch, *, seed: int, repeat: int
     build: Callable[[Space, int], Callable[[], nn.Module]] = lambda where, channels: partial(  # noqa: E731
         _build, where, key, derive_seed("init", seed, key, repeat), channels, batch.num_classes
     )
+    thin = space.thin()
     return Subject(
         build(space, batch.x.shape[1]),
         batch,
         seed=derive_seed("probe", seed, repeat),
-        build_thin=build(space.thin(), 1),
+        build_thin=None if thin is space else build(thin, 1),
         graphs=space.graphs(key),
     )

@@ -14,8 +14,8 @@ _NASWOT = "Mellor et al., Neural Architecture Search without Training, ICML 2021
 _DAS = "Liu et al., DAS, arXiv:2212.12132 (reimplementation: no code is public)"
 _SWAP = "Peng et al., SWAP-NAS, ICLR 2024, arXiv:2403.04161"
 _ASSUMES = (
-    "ReLU, ReLU6, LeakyReLU or PReLU (where fewer than 90 % of activations are, signs of the inputs of all, and "
-    "the status says so); training-mode batch normalisation, default initialisation, no labels"
+    "ReLU, ReLU6, LeakyReLU or PReLU (where fewer than 90 % of activations are, signs of the inputs of all, "
+    "and the status says so); training-mode batch normalisation, default initialisation, no labels"
 )
 
 

@@ -5,7 +5,7 @@ registers its spaces.
 """
 
 # each registers its spaces
-from fusion.spaces import darts, nas_bench_101, nats_sss, nats_tss, nds_cells, nds_resnext  # noqa: F401
+from fusion.spaces import darts, nas_bench_101, nats_sss, nats_tss, nds_cells, nds_resnext, zoo  # noqa: F401
 from fusion.spaces.base import SPACES, Space, make_space, restore_space
 
 __all__ = ["SPACES", "Space", "make_space", "restore_space"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
@@ -66,9 +67,14 @@ def without_dead_edges(space: Space, archs: Sequence[str]) -> list[str]:
 
 
 def named_architectures(space: Space, text: str, column: str | None = None) -> list[str]:
-    """Return the architectures named by `all`, `sample:N`, `sample:N:SEED`, or a file."""
+    """Return the architectures named by `all`, `sample:N`, `sample:N:SEED`, a pattern with `*`, or a file."""
     if text == "all":
         return choose_architectures(space, Architectures())
+    if "*" in text:
+        found = [arch for arch in space.enumerate() if fnmatchcase(arch, text)]
+        if not found:
+            raise FusionError(f"--archs {text}: no architecture of {space.name} has such a name")
+        return found
     if text.startswith("sample:"):
         numbers = text.split(":")[1:]
         if not all(number.isdigit() for number in numbers) or len(numbers) > 2:
@@ -120,7 +126,7 @@ def find_rows(space: Space, text: str, column: str | None = None) -> Rows:
     FusionError
         When the file cannot be read, or no row holds an architecture.
     """
-    if text == "all" or text.startswith("sample:"):
+    if text == "all" or "*" in text or text.startswith("sample:"):
         archs = named_architectures(space, text)
         return Rows(archs, pd.DataFrame({"arch": archs}))
     found = read_archs(find(text), space, arch_column=column)
