@@ -24,6 +24,7 @@ from fusion.plugins import load_object
 from fusion.probes.base import Subject, preserved
 from fusion.probes.memory import lay_out
 from fusion.seeding import derive_seed, seeded
+from fusion.spaces.zoo import LIBRARIES, Zoo
 from fusion.work.devices import pick_device, single_thread
 from fusion.work.precision import full_precision
 
@@ -36,15 +37,18 @@ def load_network(text: str, arguments: Mapping[str, Any] | None = None) -> Netwo
     Parameters
     ----------
     text : str
-        See `fusion.plugins.load_object`.
+        See `fusion.plugins.load_object`; or `timm:NAME`, `torchvision:NAME`, as in the space `zoo`.
     arguments : mapping, optional
-        Keyword arguments for the function.
+        Keyword arguments for the function; of the two libraries `num_classes` (1000), `in_channels` (3)
+        and `size`, that of the images.
 
     Raises
     ------
     FusionError
         When nothing is to be loaded there, or it takes no arguments.
     """
+    if text.partition(":")[0] in LIBRARIES:
+        return _of_library(text, dict(arguments or {}))
     with _prints_apart():
         found: Network = load_object(text)
     if not arguments:
@@ -52,6 +56,15 @@ def load_network(text: str, arguments: Mapping[str, Any] | None = None) -> Netwo
     if isinstance(found, nn.Module) or not callable(found):
         raise FusionError(f"{text!r} is of type {type(found).__name__}; only a function takes arguments")
     return partial(found, **arguments)
+
+
+def _of_library(text: str, told: dict[str, Any]) -> Network:
+    zoo = Zoo(told.pop("size", None))
+    if unknown := told.keys() - {"num_classes", "in_channels"}:
+        raise FusionError(
+            f"{text}: takes num_classes, in_channels and size, not {', '.join(sorted(unknown))}"
+        )
+    return partial(zoo.build, zoo.canonical(text), **{"num_classes": 1000, **told})
 
 
 def score(

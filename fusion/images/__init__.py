@@ -27,8 +27,10 @@ def load_images(source: str | Path) -> ImageSet:
     Parameters
     ----------
     source : str or Path
-        `digits`, `noise:CHANNELSxHEIGHTxWIDTH`, or a path: an .npz with `x_train` and `y_train`,
-        a CIFAR folder as downloaded (or the folder around it), or one folder per class.
+        `digits`, `noise:CHANNELSxHEIGHTxWIDTH`, or a path: an .npz with `x_train` and `y_train` (or
+        MedMNIST's names), a CIFAR folder as downloaded (or the folder around it), ImageNet16-120 as
+        NATS-Bench shares it, or one folder per class. `resize:SIZE:PATH` and `resize:HEIGHTxWIDTH:PATH`
+        resize each image of what lies there.
 
     Raises
     ------
@@ -51,8 +53,12 @@ def _read(source: str | Path) -> ImageSet:
         return digits()
     if match := re.fullmatch(r"noise:(\d+)x(\d+)x(\d+)", str(source)):
         return noise(*(int(size) for size in match.groups()))
-    from fusion.images.files import read_images
+    from fusion.images.files import read_images, resized
 
+    if match := re.fullmatch(r"resize:(\d+)(?:x(\d+))?:(.+)", str(source)):
+        height = int(match[1])
+        size = height, int(match[2] or height)
+        return resized(read_images(Path(match[3]).expanduser(), size), size)
     return read_images(Path(source).expanduser())
 
 

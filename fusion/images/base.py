@@ -60,8 +60,7 @@ class ImageSet:
     name : str
         What the images are, for metadata and messages.
     x_train, y_train : ndarray
-        Images (n, height, width, 1 or 3 channels), finite numbers; integer labels (n,),
-        0 .. classes-1.
+        Images (n, height, width, channels), finite numbers; integer labels (n,), 0 .. classes-1.
     x_test, y_test : ndarray or None
         The test part, where the data set has one.
     num_classes : int
@@ -99,10 +98,8 @@ class ImageSet:
             )
 
     def _check(self, part: str, x: NDArray[np.generic], y: NDArray[np.int64]) -> None:
-        if x.ndim != 4 or x.shape[-1] not in (1, 3):
-            raise FusionError(
-                f"{part}: shape {x.shape}; expected (n, height, width, channels) with 1 or 3 channels"
-            )
+        if x.ndim != 4:
+            raise FusionError(f"{part}: shape {x.shape}; expected (n, height, width, channels)")
         if y.ndim != 1 or y.dtype.kind not in "iu":
             raise FusionError(f"{part}: labels of shape {y.shape} and type {y.dtype}; expected (n,) integers")
         if len(x) != len(y):

@@ -20,7 +20,7 @@ from fusion.regression.columns import Array
 from fusion.regression.members import MEMBERS, Member
 from fusion.regression.order import Indices, once_each, order_of_rows
 from fusion.regression.remembered import Remembered
-from fusion.regression.target import learn_target
+from fusion.regression.target import learn_target, slopes
 from fusion.regression.views import View, Views
 from fusion.tables import Pool
 
@@ -210,7 +210,9 @@ class Auto(FusionModel):
                 shares = nnls(design, np.concatenate([goal, pull * shares]))[0]
             self.held_out_ = HeldOut(folds, goal - predicted @ shares, spreads)
             noise = members[_SURE].noise
-            self.remembered_ = Remembered.learn(view.flat, goal, predicted @ shares, spreads, noise)
+            self.remembered_ = Remembered.learn(
+                view.flat, goal, predicted @ shares, spreads, slopes(accuracies), noise
+            )
         self.shares_ = {
             name: float(share)
             for name, share in zip(members, shares, strict=True)

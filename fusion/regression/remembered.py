@@ -17,15 +17,19 @@ _DIGITS = 4
 _FEWEST = 5
 # Noise is not taken for more than this share of the squared error of held-out predictions.
 _MOST = 0.9
+# Median of the square of a normal number.
+_MEDIAN = 0.4549
 
 
 @dataclass(frozen=True, eq=False)
 class Remembered:
     """Goals of the networks that were learned from, between what was measured and what is predicted.
 
-    A held-out prediction p of variance s2 (of its error, less the noise n2 of a measurement) and the mean m
-    of k measurements say p + w (m - p) together, w = s2 / (s2 + n2 / k), as independent estimates do. Two
-    strings of one network have one goal, and measurements that differ by noise.
+    A held-out prediction p whose error has the variance s2 and the mean m of k measurements with noise n2 say
+    p + w (m - p) together, w = s2 / (s2 + n2 / k), as independent estimates do. s2 is what held-out errors
+    are like, by their median, and where one is larger, that: there the measurement tells what no model does.
+    Noise is of the accuracy, alike everywhere; on the scale of goals it is the smaller, the farther from the
+    best. Two strings of one network have one goal, and measurements that differ by noise.
 
     Attributes
     ----------
@@ -40,7 +44,15 @@ class Remembered:
     spreads: Array
 
     @classmethod
-    def learn(cls, seen: Array, goal: Array, predicted: Array, spreads: Array, noise: float) -> Remembered:
+    def learn(
+        cls,
+        seen: Array,
+        goal: Array,
+        predicted: Array,
+        spreads: Array,
+        slopes: Array,
+        noise: float,
+    ) -> Remembered:
         """Return what is remembered.
 
         Parameters
@@ -49,26 +61,34 @@ class Remembered:
             Of architectures, equal rows of equal networks.
         goal, predicted, spreads : ndarray, shape (n,)
             Measured; predicted by what was not fitted on them, and how sure that was.
+        slopes : ndarray, shape (n,)
+            Of the goal by the accuracy.
         noise : float
-            Variance of a measurement, where there are too few of one network to tell.
+            Variance of a goal at the median slope, where too few are of one network to tell.
         """
         keys = _keys(seen)
         rows = {key: place for place, key in enumerate(dict.fromkeys(keys))}
         place = np.array([rows[key] for key in keys], dtype=np.intp)
         count = np.bincount(place)
         measured, expected = (np.bincount(place, part) / count for part in (goal, predicted))
-        error = float(np.mean((measured - expected) ** 2))
+        squares = (measured - expected) ** 2
+        typical = float(np.median(squares)) / _MEDIAN
+        slope = np.bincount(place, slopes) / count
         repeats = len(goal) - len(rows)
         if repeats >= _FEWEST:
-            noise = float(np.sum((goal - measured[place]) ** 2)) / repeats
-        noise = min(noise, _MOST * error)
-        of_model = error - noise * float(np.mean(1 / count))
-        weight = of_model / (of_model + noise / count) if error else np.zeros(len(rows))
+            # in the unit of accuracies, in which noise is alike
+            unit = float(np.sum(((goal - measured[place]) / slopes) ** 2)) / repeats
+        else:
+            unit = min(noise, _MOST * typical) / float(np.median(slopes)) ** 2
+        noises = unit * slope**2
+        of_model = np.maximum(max(typical - float(np.median(noises / count)), 0.0), squares - noises / count)
+        total = of_model + noises / count
+        weight = np.divide(of_model, total, out=np.ones(len(rows)), where=total > 0)
         # how far a further measurement is off, on the scale on which errors are conformed
-        off = np.sqrt(weight * noise / count + noise)
+        off = np.sqrt(weight * noises / count + noises)
         constant = Calibration.constant_of(spreads)
-        typical = float(np.sqrt(np.mean(((goal - predicted) / (spreads + constant)) ** 2)))
-        wide = np.maximum(off / typical - constant, 0.0) if typical else np.zeros(len(rows))
+        conformed = float(np.median(np.abs(goal - predicted) / (spreads + constant))) / np.sqrt(_MEDIAN)
+        wide = np.maximum(off / conformed - constant, 0.0) if conformed else np.zeros(len(rows))
         return cls(rows, expected + weight * (measured - expected), wide)
 
     def places(self, seen: Array) -> Any:

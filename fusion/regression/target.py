@@ -71,6 +71,14 @@ def _gap(accuracies: Array) -> tuple[Array, Array]:
     return (goal - centre) / spread, np.array([levels[apart], distinct[apart]])
 
 
+def slopes(accuracies: Array) -> Array:
+    """Return by how much the goal "gap" grows with each accuracy, but for a factor; shape as `accuracies`."""
+    best = accuracies.max()
+    room = best - np.median(accuracies) or best - accuracies.min() or 1.0
+    grown: Array = 1 / ((best - accuracies) / room + _ROOM)
+    return grown
+
+
 def to_accuracies(score: Array, levels: Array | None) -> Array:
     """Return the accuracies at `score`: linear between levels, and beyond them as in the outer quarters.
 

@@ -98,7 +98,6 @@ def test_noise_is_standard_normal_and_always_the_same():
     assert np.array_equal(images.x_train, load_images("noise:3x5x4").x_train)
 
 
-@pytest.mark.parametrize("source", ["noise:2x8x8", "noise:0x8x8", "noise:3x8", "noise", "digit"])
 def test_unknown_source(source):
     refused(source, "noise|digit")
 
@@ -137,8 +136,7 @@ X, Y = np.zeros((4, 5, 5, 3), np.uint8), np.array([0, 1, 0, 1])
         ({"x_train": X}, "no array y_train"),
         ({"a": X}, "no array x_train, y_train"),
         ({"x_train": X[:3], "y_train": Y}, "3 images but 4 labels"),
-        ({"x_train": X[..., :2], "y_train": Y}, "1 or 3 channels"),
-        ({"x_train": X[0, 0], "y_train": Y}, "expected \\(n, height, width, channels\\)"),
+        ({"x_train": X[0, 0, 0], "y_train": Y}, "expected \\(n, height, width, channels\\)"),
         ({"x_train": X, "y_train": Y - 1}, "labels span -1"),
         ({"x_train": X, "y_train": Y, "classes": np.array(["only"])}, "labels span 0 .. 1"),
         ({"x_train": X, "y_train": np.array([{}] * 4)}, "cannot be read as .npz"),
@@ -155,13 +153,13 @@ def test_npz_with_wrong_arrays(tmp_path, arrays, match):
         ({"x_train": X[:, :0], "y_train": Y}, "holds no image"),
         ({"x_train": X, "y_train": np.array(list("abcd"))}, "labels have type <U1"),
         ({"x_train": X, "y_train": Y + 0.5}, "labels have type float64"),
-        ({"x_train": X, "y_train": Y[:, None]}, "labels of shape \\(4, 1\\)"),
+        ({"x_train": X, "y_train": Y.reshape(2, 2)}, "labels of shape \\(2, 2\\)"),
         ({"x_train": X, "y_train": np.array(0)}, "labels of shape \\(\\)"),
         ({"x_train": X, "y_train": Y, "x_test": X[:2], "y_test": Y}, "test part: 2 images but 4 labels"),
         ({"x_train": X, "y_train": Y, "x_test": X}, "test part: .*both or none"),
         ({"x_train": X, "y_train": Y, "y_test": Y}, "test part: .*both or none"),
         ({"x_train": X, "y_train": Y, "x_test": X[..., :1], "y_test": Y}, "test part: 1 channels"),
-        ({"x_train": X, "y_train": Y, "x_test": X[..., 0], "y_test": Y}, "test part: shape \\(4, 5, 5\\)"),
+        ({"x_train": X, "y_train": Y, "x_test": X[..., 0], "y_test": Y}, "test part: 1 channels"),
         ({"x_train": X, "y_train": Y, "x_test": X, "y_test": Y + 1}, "test part: labels span 1 .. 2"),
         ({"x_train": np.full(X.shape, np.nan), "y_train": Y}, "not all finite"),
         ({"x_train": np.where(X == 0, np.inf, 0), "y_train": Y}, "not all finite"),
@@ -252,7 +250,7 @@ def test_grey_image_files_become_three_channels(tmp_path):
 def test_folder_with_nothing_to_read(tmp_path):
     refused(tmp_path, "one folder per class")
     (tmp_path / "empty").mkdir()
-    refused(tmp_path, "no image in its class folders")
+    refused(tmp_path, "empty: no image in this class; remove the folder or fill it")
 
 
 def test_image_file_that_is_broken_or_of_another_size(tmp_path):
@@ -261,6 +259,7 @@ def test_image_file_that_is_broken_or_of_another_size(tmp_path):
     refused(tmp_path, "2.png: cannot be read")
     Image.new("RGB", (7, 5)).save(tmp_path / "a" / "2.png")
     refused(tmp_path, "2.png: size .*resize them to one size")
+    assert load_images(f"resize:6x8:{tmp_path}").x_train.shape == (3, 6, 8, 3)
 
 
 def test_path_to_nothing_and_to_another_file(tmp_path):

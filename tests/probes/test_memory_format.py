@@ -141,7 +141,7 @@ def test_values_do_not_depend_on_what_ran_before():
         assert (alone.value, alone.status) == every[name]
 
 
-@pytest.mark.parametrize("name", list(SPACES))
+@pytest.mark.parametrize("name", [n for n in SPACES if n != "zoo"])
 def test_the_networks_of_the_spaces_need_no_trial(name, monkeypatch):
     space = SPACES[name]().thin()
     key = space.canonical(space.sample(1, seed=0)[0])

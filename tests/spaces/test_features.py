@@ -20,7 +20,7 @@ def keys_of(space, n, seed=0):
     return [space.canonical(arch) for arch in space.sample(n, seed)]
 
 
-@pytest.mark.parametrize("name", list(SPACES))
+@pytest.mark.parametrize("name", [n for n in SPACES if n != "zoo"])
 @pytest.mark.parametrize("describe", ["own", "default"])
 def test_names_have_one_type_and_values_are_numbers_or_texts(name, describe):
     space = make_space(name)
@@ -37,7 +37,7 @@ def test_names_have_one_type_and_values_are_numbers_or_texts(name, describe):
             assert isinstance(value, str) or math.isfinite(value)
 
 
-@pytest.mark.parametrize("name", list(SPACES))
+@pytest.mark.parametrize("name", [n for n in SPACES if n != "zoo"])
 def test_different_networks_are_told_apart(name):
     """As far as strings of the space that differ by more than an order of vertices are."""
     space = make_space(name)

@@ -35,7 +35,7 @@ def few():
     return replace(data, x_test=data.x_test[:20], y_test=data.y_test[:20])
 
 
-@pytest.mark.parametrize("name", list(SPACES))
+@pytest.mark.parametrize("name", [n for n in SPACES if n != "zoo"])
 def test_every_space_trains_as_one_by_one(few, name, monkeypatch):
     space = SPACES[name]().thin()
     key = space.canonical(space.sample(2, seed=0)[1])
