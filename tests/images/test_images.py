@@ -98,6 +98,7 @@ def test_noise_is_standard_normal_and_always_the_same():
     assert np.array_equal(images.x_train, load_images("noise:3x5x4").x_train)
 
 
+@pytest.mark.parametrize("source", ["noise:0x8x8", "noise:3x8", "noise", "digit"])
 def test_unknown_source(source):
     refused(source, "noise|digit")
 
