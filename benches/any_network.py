@@ -51,10 +51,10 @@ def logits(network: nn.Module, x: Tensor) -> Tensor:
     return found
 
 
-def weights(network: nn.Module) -> list[nn.Parameter]:
+def weights(network: nn.Module) -> list[Tensor]:
     """Return the weights of convolutions, linear layers and attention, each once."""
     kinds = nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear
-    found = [m.weight for m in network.modules() if isinstance(m, kinds)]
+    found: list[Tensor] = [m.weight for m in network.modules() if isinstance(m, kinds)]
     found += [m.in_proj_weight for m in network.modules() if isinstance(m, nn.MultiheadAttention)]
     return list({id(weight): weight for weight in found}.values())
 
@@ -83,8 +83,9 @@ def of_the_kernel(network: nn.Module, batch: Batch, seed: int) -> dict[str, floa
 
     def take(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         dims = [d for d in range(inputs[0].dim()) if d != 1]
-        norm.running_mean.copy_(inputs[0].detach().mean(dims))
-        norm.running_var.copy_(inputs[0].detach().var(dims, correction=0))
+        buffers = dict(norm.named_buffers())
+        buffers["running_mean"].copy_(inputs[0].detach().mean(dims))
+        buffers["running_var"].copy_(inputs[0].detach().var(dims, correction=0))
 
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     handles = [norm.register_forward_pre_hook(take) for norm in norms]
@@ -108,7 +109,7 @@ def products(network: nn.Module, batch: Batch) -> float:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         copy.deepcopy(network).eval()(batch.x[:1])
     counted = counter.get_flop_counts()["Global"]
-    return sum(count for op, count in counted.items() if str(op).rpartition(".")[2] in _PRODUCTS) / 2
+    return float(sum(count for op, count in counted.items() if str(op).rpartition(".")[2] in _PRODUCTS) / 2)
 
 
 def main() -> None:

@@ -183,7 +183,8 @@ def _read_image(file: Path, size: Size) -> NDArray[np.uint8]:
     from PIL import Image  # in the extra `images`: only these readers need it
 
     try:
-        with opened(file) as data, Image.open(data) as image:
+        with opened(file) as data, Image.open(data) as found:
+            image: Image.Image = found
             if image.mode == "F":
                 raise FusionError(f"images {file}: pixels are fractions; save them with 8 or 16 bits")
             if image.mode.startswith("I"):
