@@ -1,19 +1,21 @@
 """Compare the indicators of real networks with brute force.
 
-    python benches/any_network.py [--size 64] [--batch 8] [NAME ...]
+    python benches/any_network.py [--size 64] [--batch 8] [--double] [NAME ...]
 
 NAME is one of timm or torchvision, as in the space `zoo`; by default twenty, of twenty families. Of each
 network, untrained, without dropout, on noise: the gradients of the loss by autograd on the whole network in
 training mode, in float64 (`grad_norm`, `snip`, `l2_norm`); the tangent kernel by a forward and a backward for
 each sample, batch normalisation held at the batch's statistics, in float64 (`ntk_trace`, `cnntk`);
 multiply-accumulates by torch's counter, of convolutions and products of matrices (`flops`). Printed is the
-relative difference, and `-` where there is no value.
+relative difference, and `-` where there is no value. With --double ours are in float64 too: what is left then
+is a difference of definitions, and no rounding.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -120,6 +122,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=NETWORKS)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--double", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
     space = make_space("zoo", {"size": args.size})
@@ -137,8 +140,10 @@ def main() -> None:
             **of_the_kernel(network, batch, 0),
             "flops": products(network, batch),
         }
-        own = copy.deepcopy(network)
-        found = {value.indicator: value.value for value in compute(NAMES, Subject(lambda: own, batch))}  # noqa: B023
+        own, images = copy.deepcopy(network), batch
+        if args.double:
+            own, images = own.double(), replace(batch, x=batch.x.double())
+        found = {value.indicator: value.value for value in compute(NAMES, Subject(lambda: own, images))}  # noqa: B023
         cells = []
         for indicator in NAMES:
             value, wanted = found[indicator], expected[indicator]

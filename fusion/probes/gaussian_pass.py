@@ -62,16 +62,29 @@ def gaussian_weights(network: nn.Module, seed: int) -> dict[str, Tensor]:
 
 
 class _Variances(Watcher):
-    """Takes the mean over channels of the variance that each batch normalisation meets."""
+    """Takes the mean over channels of the variance that each batch normalisation meets.
+
+    Parameters
+    ----------
+    flags : list of bool or None
+        Of each call, whether it is one of the images with the batch's statistics; None for all in training
+        mode.
+    """
 
     names = frozenset({"batch_norm"})
 
-    def __init__(self) -> None:
+    def __init__(self, flags: list[bool] | None) -> None:
+        self.flags = flags
+        self.calls = 0
         self.kept: list[Tensor] = []
 
     def instead(self, call: Call) -> Call:
         """Let a normalisation with the batch's statistics leave them behind."""
-        if call.func is not functional.batch_norm or not call.argument(5, "training", False):
+        if call.func is not functional.batch_norm:
+            return call
+        place, self.calls = self.calls, self.calls + 1
+        wanted = bool(call.argument(5, "training", False)) if self.flags is None else self.flags[place]
+        if not wanted:
             return call
         x, weight, bias = call.input, call.argument(3, "weight"), call.argument(4, "bias")
         mean, variance = (torch.zeros(x.shape[1], dtype=x.dtype, device=x.device) for _ in range(2))
@@ -108,7 +121,10 @@ def gaussian_pass(subject: Subject, wanted: frozenset[str]) -> Observations:
     with preserved(network), out_of_place(network), torch.no_grad():
         network.train()
         for images in (x + SCALE * e, x):
-            stages, norms = Stages(network, told.stage_calls, told.axes), _Variances()
+            stages, norms = (
+                Stages(network, told.stage_calls, told.axes),
+                _Variances(None if told.known else told.norms),
+            )
             state = weights | {name: buffer.clone() for name, buffer in network.named_buffers()}
             with ExitStack() as stack:
                 stack.enter_context(having(network, state))

@@ -34,7 +34,7 @@ class _HandOn(TorchFunctionMode):
     ) -> Any:
         """Make the call, unless it normalises."""
         call = Call(-1, name_of(func), func, args, kwargs or {})
-        if call.name in NORMS:
+        if call.name in NORMS and (self.forms is None or self.forms.depends(call.input)):
             return call.input
         if self.forms is None:
             return func(*args, **call.kwargs)

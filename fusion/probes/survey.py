@@ -71,7 +71,8 @@ class Survey:
     smooth : bool
         Whether codes are the signs of the inputs of all activations, for too few are rectifiers.
     norms : list of bool
-        Of each batch normalisation in training mode, whether it uses the batch's statistics.
+        Of each call of batch normalisation in training mode, whether it normalises what depends on the images
+        with the batch's statistics.
     calls : int
     """
 
@@ -112,16 +113,23 @@ def require(reason: Undefined | None) -> None:
 
 
 class ConstantNorms(Watcher):
-    """Lets batch normalisation use its running statistics, so that no sample depends on another."""
+    """Lets batch normalisation use its running statistics, so that no sample depends on another.
 
-    def __init__(self) -> None:
+    What normalises weights with the same function, as some standardised convolutions do, is left alone.
+    """
+
+    def __init__(self, forms: Forms) -> None:
+        self.forms = forms
         self.flags: list[bool] = []
 
     def instead(self, call: Call) -> Call:
         """Return the call with constant statistics."""
         if call.func is not functional.batch_norm:
             return call
-        self.flags.append(bool(call.argument(5, "training", False)))
+        of_images = self.forms.depends(call.input)
+        self.flags.append(of_images and bool(call.argument(5, "training", False)))
+        if not of_images:
+            return call
         x, mean, variance = call.input, call.argument(1, "running_mean"), call.argument(2, "running_var")
         mean = x.new_zeros(x.shape[1]) if mean is None else mean
         variance = x.new_ones(x.shape[1]) if variance is None else variance
@@ -216,6 +224,8 @@ class _Stages(Watcher):
         """Note the call."""
         if call.number < 0 or not has_positions(out) or not (self._joins or _is_layer(call)):
             return out
+        if not self.forms.depends(out):
+            return out
         axis = self.channels.of(out)
         if axis is None:
             self.unplaced = True
@@ -284,12 +294,12 @@ def _look(found: Survey, x: Tensor, forward: Callable[[Tensor], Tensor]) -> None
     pair, other = x[:2].clone(), torch.stack([x[0], x[2]])
     if torch.equal(pair[1], other[1]):
         other[1] = other[1].flip(-1) + 1
-    first, second, forms = _Samples(), _Samples(), Forms(pair)
-    axes, norms = Axes(), ConstantNorms()
+    first, second, forms, others_forms = _Samples(), _Samples(), Forms(pair), Forms(other)
+    axes, norms = Axes(), ConstantNorms(forms)
     stages = _Stages(forms, axes)
     with Calls(norms, first, forms, axes, stages) as look:
         logits = forward(pair)
-    with Calls(ConstantNorms(), second) as again:
+    with Calls(ConstantNorms(others_forms), second, others_forms) as again:
         others = forward(other)
     for error in (*look.failures.values(), *again.failures.values()):
         raise error
