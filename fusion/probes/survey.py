@@ -7,33 +7,22 @@ samples apart, which weights are multiplied with, what is an activation, where i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from fusion.probes.axes import Axes, has_positions
-from fusion.probes.calls import NORMS, POOLS, PRODUCTS, Call, Calls, Watcher, tensors_in
-from fusion.probes.codes import activated, rectified
-from fusion.probes.elementwise import SMOOTH, Forms
+from fusion.probes.axes import Axes
+from fusion.probes.calls import Calls
+from fusion.probes.elementwise import Forms
 from fusion.probes.layers import CONVOLUTIONS
+from fusion.probes.looks import TOLERANCE, ConstantNorms, Joins, Samples, samples_first
 from fusion.probes.memory import is_of_spaces
 from fusion.probes.products import Products, products
 from fusion.probes.undefined import Broken, Undefined, as_undefined
 
 # Of the activation units, how many have to be rectifiers, or have codes, for codes to say something.
 _SHARE = 0.9
-# By how much what two images have in common may differ, of the largest entry.
-_TOLERANCE = 1e-4
-
-
-def _is_layer(call: Call) -> bool:
-    return (
-        call.name in PRODUCTS | NORMS | POOLS | SMOOTH
-        or rectified(call.func, call.args, call.kwargs) is not None
-    )
 
 
 @dataclass
@@ -112,146 +101,6 @@ def require(reason: Undefined | None) -> None:
         raise reason
 
 
-class ConstantNorms(Watcher):
-    """Lets batch normalisation use its running statistics, so that no sample depends on another.
-
-    What normalises weights with the same function, as some standardised convolutions do, is left alone.
-    """
-
-    def __init__(self, forms: Forms) -> None:
-        self.forms = forms
-        self.flags: list[bool] = []
-
-    def instead(self, call: Call) -> Call:
-        """Return the call with constant statistics."""
-        if call.func is not functional.batch_norm:
-            return call
-        of_images = self.forms.depends(call.input)
-        self.flags.append(of_images and bool(call.argument(5, "training", False)))
-        if not of_images:
-            return call
-        x, mean, variance = call.input, call.argument(1, "running_mean"), call.argument(2, "running_var")
-        mean = x.new_zeros(x.shape[1]) if mean is None else mean
-        variance = x.new_ones(x.shape[1]) if variance is None else variance
-        return norm_call(call, mean, variance)
-
-
-def norm_call(call: Call, mean: Tensor, variance: Tensor) -> Call:
-    """Return a batch normalisation with constant statistics."""
-    weight, bias, eps = call.argument(3, "weight"), call.argument(4, "bias"), call.argument(7, "eps", 1e-5)
-    return replace(call, args=(call.input, mean, variance, weight, bias, False, 0.1, eps), kwargs={})
-
-
-class _Samples(Watcher):
-    """Finds where the second of two images changes what a call works on and gives."""
-
-    def __init__(self) -> None:
-        self.seen: dict[int, tuple[str, Tensor | None, Tensor | None]] = {}
-        self.activated: list[tuple[bool, Tensor]] = []
-        self._input: Tensor | None = None
-
-    def before(self, call: Call) -> None:
-        """Keep the input, which may be overwritten."""
-        a = activated(call.func, call.args, call.kwargs)
-        if a is not None:
-            is_rectifier = rectified(call.func, call.args, call.kwargs) is not None
-            self.activated.append((is_rectifier, a.detach().clone()))
-        wanted = a is not None or call.name in PRODUCTS
-        self._input = call.input.detach().clone() if wanted and isinstance(call.input, Tensor) else None
-
-    def after(self, call: Call, out: Any) -> Any:
-        """Keep the result where it may be looked at."""
-        given = None
-        if call.number >= 0 and (has_positions(out) or call.name in PRODUCTS):
-            given = out.detach().clone()
-        if self._input is not None or given is not None:
-            self.seen[call.number] = call.name, self._input, given
-        return out
-
-    def compare(self, other: _Samples) -> dict[int, bool]:
-        """Return call -> whether samples come first, from what was seen of [a, b] and of [a, c]."""
-        return {
-            number: all(
-                _first(p, q) for p, q in zip(ours[1:], other.seen[number][1:], strict=True) if p is not None
-            )
-            for number, ours in self.seen.items()
-        }
-
-
-def _first(p: Tensor | None, q: Tensor | None) -> bool:
-    """Whether of two tensors, of [a, b] and of [a, c], the first halves are equal and the second are not."""
-    if p is None or q is None or p.shape != q.shape or not p.dim() or len(p) % 2:
-        return False
-    scale = float(p.abs().max())
-    differ = ((p - q).abs() > _TOLERANCE * scale).flatten(1) if p.dim() > 1 else (p != q)[:, None]
-    rows = differ.any(1)
-    half = len(rows) // 2
-    return not bool(rows[:half].any()) and (bool(rows[half:].any()) or len(rows) == 2)
-
-
-class _Stages(Watcher):
-    """Finds the calls that join feature maps, the convolutions, and all layers that give maps.
-
-    Attributes
-    ----------
-    axes : dict of int to int
-        Call -> dimension of its channels, of those that give maps.
-    unplaced : bool
-        Whether a layer gives what may be maps, of which it is not known where the channels are.
-    """
-
-    def __init__(self, forms: Forms, axes: Axes) -> None:
-        self.forms, self.channels = forms, axes
-        self.convolutions: list[int] = []
-        self.joins: list[int] = []
-        self.tokens: list[int] = []
-        self.maps: list[int] = []
-        self.axes: dict[int, int] = {}
-        self.unplaced = False
-        self._joins = False
-
-    def before(self, call: Call) -> None:
-        """See whether it joins maps, before one is overwritten."""
-        parts = [t for t in tensors_in(call.args, call.kwargs) if self.forms.depends(t) and has_positions(t)]
-        self._joins = (
-            len(parts) > 1
-            and call.name in ("add", "cat")
-            and not all(self.forms.same_root(parts[0], part) for part in parts[1:])
-            and (call.name == "cat" or parts[0].shape == parts[1].shape)
-        )
-
-    def after(self, call: Call, out: Any) -> Any:
-        """Note the call."""
-        if call.number < 0 or not has_positions(out) or not (self._joins or _is_layer(call)):
-            return out
-        if not self.forms.depends(out):
-            return out
-        axis = self.channels.of(out)
-        if axis is None:
-            self.unplaced = True
-            return out
-        self.axes[call.number] = axis
-        if _is_layer(call):
-            self.maps.append(call.number)
-        if self._joins:
-            (self.joins if axis == 1 else self.tokens).append(call.number)
-        elif call.name in PRODUCTS and call.name != "linear":
-            self.convolutions.append(call.number)
-        return out
-
-    def calls(self) -> frozenset[int]:
-        """Return the stem, the joins and what follows the last; without joins, all convolutions.
-
-        Where more tokens are joined than maps, as in transformers, these joins.
-        """
-        if len(self.tokens) > len(self.joins):
-            return frozenset(self.tokens)
-        if not self.joins or not self.convolutions:
-            return frozenset(self.convolutions)
-        after = [number for number in self.convolutions if number > self.joins[-1]]
-        return frozenset([self.convolutions[0], *self.joins, *after[-1:]])
-
-
 def survey(network: nn.Module, x: Tensor, forward: Callable[[Tensor], Tensor]) -> Survey:
     """Find out what can be taken for granted of a network.
 
@@ -294,9 +143,9 @@ def _look(found: Survey, x: Tensor, forward: Callable[[Tensor], Tensor]) -> None
     pair, other = x[:2].clone(), torch.stack([x[0], x[2]])
     if torch.equal(pair[1], other[1]):
         other[1] = other[1].flip(-1) + 1
-    first, second, forms, others_forms = _Samples(), _Samples(), Forms(pair), Forms(other)
+    first, second, forms, others_forms = Samples(), Samples(), Forms(pair), Forms(other)
     axes, norms = Axes(), ConstantNorms(forms)
-    stages = _Stages(forms, axes)
+    stages = Joins(forms, axes)
     with Calls(norms, first, forms, axes, stages) as look:
         logits = forward(pair)
     with Calls(ConstantNorms(others_forms), second, others_forms) as again:
@@ -304,7 +153,7 @@ def _look(found: Survey, x: Tensor, forward: Callable[[Tensor], Tensor]) -> None
     for error in (*look.failures.values(), *again.failures.values()):
         raise error
     found.norms, found.calls = norms.flags, look.count
-    scale = _TOLERANCE * float(logits.detach().abs().max())
+    scale = TOLERANCE * float(logits.detach().abs().max())
     if bool(((logits[0] - others[0]).abs() > scale).any()):
         found.coupled = Undefined("samples depend on one another in other ways than by batch normalisation")
     if again.count != look.count:
@@ -313,7 +162,7 @@ def _look(found: Survey, x: Tensor, forward: Callable[[Tensor], Tensor]) -> None
     found.stage_calls, found.map_calls, found.axes = stages.calls(), frozenset(stages.maps), stages.axes
     _judge(found, forms, stages.unplaced)
     found.rectifiers = [
-        _first(p, q)
+        samples_first(p, q)
         for (is_rectifier, p), (_, q) in zip(first.activated, second.activated, strict=True)
         if is_rectifier or found.smooth
     ]

@@ -76,8 +76,9 @@ def test_json_and_csv_of_a_function_of_a_module_with_arguments(folder):
     rows = {row["indicator"]: row for row in json.loads(done.stdout)}
     assert list(rows) == select("standard")
     assert rows["params"]["value"] == 8 * 10 + 8 * 10 + 10
-    assert rows["naswot"]["value"] is None
-    assert "ReLU" in rows["naswot"]["status"]
+    assert rows["nlr"]["value"] is None
+    assert "search space" in rows["nlr"]["status"]
+    assert rows["naswot"]["status"].startswith("ok: codes are the signs of the inputs")
     assert all(set(row) == {"indicator", "value", "status", "assumes", "seconds"} for row in rows.values())
     table = pd.read_csv(folder / "scores.csv", index_col="indicator")
     for name, row in rows.items():

@@ -302,6 +302,7 @@ def test_what_is_mixed_is_the_weighted_sum_of_members(pool):
     view = model.views_.of(table.to_numpy(), model.transformer_.transform(table.to_numpy()))
     score = sum(share * model.members_[name].predict(view) for name, share in model.shares_.items())
     inside = (score > model.levels_[0].min()) & (score < model.levels_[0].max())
+    inside[:20] = False  # those are remembered
     expected = np.interp(score, *model.levels_)
     np.testing.assert_allclose(model.predict(table)[inside], expected[inside])
     # twice the rows, but not twice the work
