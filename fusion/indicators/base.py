@@ -59,7 +59,7 @@ class Indicator:
         """
         for name in self.needs:
             if isinstance(observations[name], Undefined):
-                raise observations[name]
+                raise observations[name].again()
         value = float(self.function(**{name: observations[name] for name in self.needs}))
         if not math.isfinite(value):
             raise Undefined(f"value is {value}")

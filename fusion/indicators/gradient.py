@@ -79,7 +79,7 @@ def fisher(layer_gradients: list[LayerGradient]) -> float:
     total = 0.0
     for layer in layer_gradients:
         if isinstance(layer.saliency, Undefined):
-            raise layer.saliency
+            raise layer.saliency.again()
         total += 0.5 * float(layer.saliency.double().sum())
     return total
 

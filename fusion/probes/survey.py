@@ -98,7 +98,7 @@ class Survey:
 def require(reason: Undefined | None) -> None:
     """Raise a reason, if there is one."""
     if reason is not None:
-        raise reason
+        raise reason.again()
 
 
 def survey(network: nn.Module, x: Tensor, forward: Callable[[Tensor], Tensor]) -> Survey:

@@ -1,7 +1,10 @@
 """Networks of every kind against brute force: autograd on the whole network, one sample at a time."""
 
 import copy
+import gc
 import math
+import weakref
+from functools import partial
 
 import pytest
 import torch
@@ -298,3 +301,21 @@ def test_outputs_that_sum_to_the_same_have_no_gradient_of_their_sum():
     assert all("probabilities" in found[name].status for name in names[:3])
     assert found["grad_norm"].value > 0
     assert math.isfinite(found["naswot"].value)
+
+
+@pytest.mark.parametrize("name", ["standardised weights", "steps first", "a layer called twice"])
+def test_a_network_is_freed_when_it_is_done_with(name):
+    """Also where values are undefined: a reason keeps no frames."""
+
+    def measured():
+        network = build(name)
+        found = compute(names, Subject(partial(lambda module: module, network), Batch(X, Y, CLASSES)))
+        assert any(value.value is None for value in found)
+        return weakref.ref(network)
+
+    names = ["naswot", "fisher", "zico", "cnntk", "zen", "synflow", "az_trainability"]
+    gc.disable()
+    try:
+        assert measured()() is None
+    finally:
+        gc.enable()
