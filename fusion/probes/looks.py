@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,19 +10,24 @@ from torch import Tensor
 from torch.nn import functional
 
 from fusion.probes.axes import Axes, has_positions
-from fusion.probes.calls import NORMS, POOLS, PRODUCTS, Call, Watcher, tensors_in
+from fusion.probes.calls import NORMS, PRODUCTS, Call, Watcher, tensors_in
 from fusion.probes.codes import activated, rectified
 from fusion.probes.elementwise import SMOOTH, Forms
 
 # By how much what two images have in common may differ, of the largest entry.
 TOLERANCE = 1e-4
+# Images that are looked at together.
+_PAIR = 2
+_JOINED_OTHERWISE = frozenset({"stack", "sub", "lerp", "addcmul", "addcdiv", "hstack", "vstack", "dstack"})
+# Functions that make several products with weights.
+_OF_PRODUCTS = {
+    "multi_head_attention_forward": 4.0,
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), math.inf),
+}
 
 
 def _is_layer(call: Call) -> bool:
-    return (
-        call.name in PRODUCTS | NORMS | POOLS | SMOOTH
-        or rectified(call.func, call.args, call.kwargs) is not None
-    )
+    return call.name in PRODUCTS | NORMS | SMOOTH or rectified(call.func, call.args, call.kwargs) is not None
 
 
 class ConstantNorms(Watcher):
@@ -112,6 +118,10 @@ class Joins(Watcher):
         Call -> dimension of its channels, of those that give maps.
     unplaced : bool
         Whether a layer gives what may be maps, of which it is not known where the channels are.
+    products : float
+        How many products with weights at several positions calls account for.
+    otherwise : str
+        A function that maps are joined with in an unusual way; empty without any.
     """
 
     def __init__(self, forms: Forms, axes: Axes) -> None:
@@ -122,6 +132,8 @@ class Joins(Watcher):
         self.maps: list[int] = []
         self.axes: dict[int, int] = {}
         self.unplaced = False
+        self.products = 0.0
+        self.otherwise = ""
         self._joins = False
 
     def before(self, call: Call) -> None:
@@ -129,13 +141,19 @@ class Joins(Watcher):
         parts = [t for t in tensors_in(call.args, call.kwargs) if self.forms.depends(t) and has_positions(t)]
         self._joins = (
             len(parts) > 1
-            and call.name in ("add", "cat")
+            and call.name in ("add", "cat", *_JOINED_OTHERWISE)
             and not all(self.forms.same_root(parts[0], part) for part in parts[1:])
             and (call.name == "cat" or parts[0].shape == parts[1].shape)
         )
+        if self._joins and call.name in _JOINED_OTHERWISE:
+            self.otherwise, self._joins = self.otherwise or call.name, False
 
     def after(self, call: Call, out: Any) -> Any:
         """Note the call."""
+        if call.name in PRODUCTS and self.forms.depends(out):
+            self.products += out.numel() > _PAIR * out.shape[-1 if call.name == "linear" else 1]
+        elif call.name in _OF_PRODUCTS:
+            self.products += _OF_PRODUCTS[call.name]
         if call.number < 0 or not has_positions(out) or not (self._joins or _is_layer(call)):
             return out
         if not self.forms.depends(out):

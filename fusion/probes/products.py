@@ -86,6 +86,8 @@ class Products:
     factors : list of (list of str, bool)
         The parameters and buffers that go into each factor, by name, and whether one of them is the factor
         itself (or part of it, or in another shape), and not something that is computed from it.
+    at_positions : int
+        Products with weights at several positions of an image.
     used : frozenset of str
         Parameters and buffers that the output depends on.
     """
@@ -93,6 +95,7 @@ class Products:
     multiply_accumulates: int | Undefined
     depth: int | Undefined
     factors: list[tuple[list[str], bool]]
+    at_positions: int
     used: frozenset[str]
 
 
@@ -103,7 +106,7 @@ class _Ledger(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.kept: list[Tensor] = []  # so that no memory is used twice
         self.values: dict[int, _Value] = {}
-        self.total = 0
+        self.total = self.at_positions = 0
         self.unknown = ""
         self.factors: list[tuple[frozenset[int], bool]] = []
         self.places = [parameter.untyped_storage()._cdata for parameter in parameters]
@@ -170,8 +173,10 @@ class _Ledger(TorchDispatchMode):
             transposed = args[6]
             # each output, or each input where transposed, meets one row of weights
             self.total += (a if transposed else out).numel() * math.prod(b.shape[1:])
+            self.at_positions += math.prod(out.shape[2:]) > 1
         else:
             self.total += out.numel() * a.shape[-1]
+            self.at_positions += data.numel() > a.shape[-1]
         value = self.value(factor)
         direct = factor.untyped_storage()._cdata in {self.places[number] for number in value.weights}
         self.factors.append((value.weights, direct))
@@ -205,6 +210,7 @@ def products(network: nn.Module, image: Tensor, forward: Callable[[Tensor], Any]
         Undefined(f"the products of {ledger.unknown} are not known") if ledger.unknown else ledger.total,
         value.depth if value.of_image else Undefined("the output does not depend on the image"),
         [([names[number] for number in sorted(weights)], direct) for weights, direct in ledger.factors],
+        ledger.at_positions,
         frozenset(names[number] for number in value.weights),
     )
 

@@ -135,7 +135,7 @@ def _products(network: nn.Module, x: Tensor, forward: Callable[[Tensor], Tensor]
         return products(network, x[:1], forward)
     except Exception as error:
         reason = as_undefined(error)
-        return Products(reason, reason, [], frozenset())
+        return Products(reason, reason, [], 0, frozenset())
 
 
 def _look(found: Survey, x: Tensor, forward: Callable[[Tensor], Tensor]) -> None:
@@ -160,7 +160,7 @@ def _look(found: Survey, x: Tensor, forward: Callable[[Tensor], Tensor]) -> None
         raise Undefined("the network computes in another way for other images")
     found.by_sample = first.compare(second)
     found.stage_calls, found.map_calls, found.axes = stages.calls(), frozenset(stages.maps), stages.axes
-    _judge(found, forms, stages.unplaced)
+    _judge(found, forms, stages)
     found.rectifiers = [
         samples_first(p, q)
         for (is_rectifier, p), (_, q) in zip(first.activated, second.activated, strict=True)
@@ -176,7 +176,7 @@ def _nothing_by_sample(found: Survey, reason: Undefined) -> Survey:
     return found
 
 
-def _judge(found: Survey, forms: Forms, unplaced: bool) -> None:
+def _judge(found: Survey, forms: Forms, joins: Joins) -> None:
     """Say what cannot be had where activations are others than those known, or samples do not come first."""
     assert found.by_sample is not None
     assert found.stage_calls is not None
@@ -196,11 +196,16 @@ def _judge(found: Survey, forms: Forms, unplaced: bool) -> None:
     found.maps = unknown
     if not unknown and forms.moments:
         found.maps = Undefined(f"a layer is written out with {forms.moments}, its map is not known")
-    elif not unknown and unplaced:
+    elif not unknown and joins.unplaced:
         found.maps = Undefined("it is not known which dimension of a feature map has the channels")
     elif not unknown and not all(by_sample.get(number, False) for number in found.map_calls):
         found.maps = Undefined("feature maps do not have the samples first")
-    if forms.written:
+    assert found.products is not None
+    if found.products.at_positions > joins.products:
+        found.maps = found.stages = Undefined("a layer is written out as a product of matrices")
+    elif joins.otherwise:
+        found.stages = Undefined(f"feature maps are joined by {joins.otherwise}")
+    elif forms.written:
         found.maps = found.stages = Undefined("the network writes into parts of its feature maps")
     elif not all(by_sample.get(number, False) for number in found.stage_calls):
         found.stages = Undefined("feature maps do not have the samples first")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from tests.spellings.base import CHANNELS, CLASSES, F, pair, same_weights, stack
+from tests.spellings.base import CHANNELS, CLASSES, F, Parts, pair, parts_pair, same_weights, stack
 
 
 def relu_by(function: Callable[[torch.Tensor], torch.Tensor]) -> tuple[nn.Module, nn.Module]:
@@ -182,3 +182,62 @@ def pooling_functions():
             return self.fc(x.mean((2, 3)))
 
     return same_weights(Pools(False), Pools(True))
+
+
+def other_parts(**methods):
+    """Parts of which some methods are written otherwise."""
+    return parts_pair(type("Other", (Parts,), methods))
+
+
+@pair
+def convolution_as_a_product_of_matrices():
+    def first(self, x):
+        columns = F.unfold(x, 3, padding=1)
+        y = self.c1.weight.flatten(1) @ columns + self.c1.bias[:, None]
+        return F.relu(self.b1(y.unflatten(2, x.shape[2:])))
+
+    return other_parts(first=first)
+
+
+@pair
+def pooling_by_hand():
+    class Pooled(Parts):
+        def first(self, x):
+            return F.avg_pool2d(super().first(x), 2)
+
+    class ByHand(Parts):
+        def first(self, x):
+            x = super().first(x)
+            b, c, h, w = x.shape
+            return x.reshape(b, c, h // 2, 2, w // 2, 2).mean((3, 5))
+
+    return parts_pair(ByHand, Pooled)
+
+
+class Summed(nn.Module):
+    def __init__(self, stacked: bool) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.a, self.b = nn.Conv2d(CHANNELS, 4, 3, padding=1), nn.Conv2d(CHANNELS, 4, 1)
+        self.c, self.fc = nn.Conv2d(4, 8, 3, padding=1), nn.Linear(8, CLASSES)
+        self.stacked = stacked
+
+    def forward(self, x):
+        a, b = self.a(x), self.b(x)
+        x = torch.stack([a, b]).sum(0) if self.stacked else a + b
+        return self.fc(F.relu(self.c(F.relu(x))).mean((2, 3)))
+
+
+@pair
+def sum_of_a_stack():
+    return same_weights(Summed(False), Summed(True))
+
+
+@pair
+def sum_of_a_list():
+    class Listed(Summed):
+        def forward(self, x):
+            x = sum([self.a(x), self.b(x)])
+            return self.fc(F.relu(self.c(F.relu(x))).mean((2, 3)))
+
+    return same_weights(Summed(False), Listed(False))
