@@ -129,7 +129,8 @@ def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:
     maps = FeatureCorrelations(network, found.meter, None if told.known else told.map_calls, told.axes)
     with torch.set_grad_enabled(with_graph):
         with ExitStack() as watchers:
-            coded = [_metered(codes.see, found.meter, _CODES)] if wanted & _CODES else []
+            # what is not defined is not watched either: it may be of any size
+            coded = [_metered(codes.see, found.meter, _CODES)] if wanted & _CODES and not told.codes else []
             masked = [masks.see] if "weight_curvature" in wanted else []
             if told.smooth and coded:
                 watchers.enter_context(watch_codes(*coded, smooth=True))
@@ -138,9 +139,9 @@ def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:
             if coded or masked:
                 watchers.enter_context(watch_codes(*coded, *masked))
             watched: list[Watcher] = []
-            if wanted & _STAGES:
+            if wanted & _STAGES and not told.stages:
                 watched += stages.watched(watchers)
-            if "map_eigenvalues" in wanted:
+            if "map_eigenvalues" in wanted and not told.maps:
                 watched += maps.watched(watchers)
             if "layer_gradients" in wanted:
                 watched.append(gradients)
