@@ -105,10 +105,12 @@ def gram_one_by_one(
     trained: Sequence[str],
     x: Tensor,
     flags: Sequence[bool],
+    used: frozenset[str] = frozenset(),
 ) -> Tensor:
     """Return the inner products of the samples' gradients of summed logits, (batch, batch), float64.
 
-    What does not fit into memory is computed in several rounds, of some of the weights each.
+    What does not fit into memory is computed in several rounds, of some of the weights each. Raises Undefined
+    where one of the parameters that are `used` has no gradient, as where a network keeps what it computed.
     """
     total = torch.zeros(len(x), len(x), dtype=torch.float64)
     for names in _rounds(parameters, trained, len(x)):
@@ -119,9 +121,11 @@ def gram_one_by_one(
         with torch.enable_grad(), having(network, state):
             for number, logits in enumerate(each_sample(network, x, flags, _useful)):
                 gradients = torch.autograd.grad(logits.sum(), leaves, allow_unused=True)
-                for row, gradient in zip(rows, gradients, strict=True):
+                for name, row, gradient in zip(names, rows, gradients, strict=True):
                     if gradient is not None:
                         row[number] = gradient.flatten()
+                    elif name in used:
+                        raise Undefined(f"{name} has no gradient in evaluation mode")
         for row in rows:
             total += (row @ row.T).double().cpu()
     return total

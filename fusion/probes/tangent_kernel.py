@@ -199,12 +199,13 @@ def per_sample_gram(
     trained = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
     if not trained:
         raise Undefined("no weight of the network is trained")
+    used = frozenset() if told.products is None else told.products.used
     with suppress(Exception):  # whatever it is that is not as it should be: one by one it does not matter
         found, first, norms, state = _in_one_pass(network, parameters, x)
-        if told.norms == [True] * norms and _is_right(network, trained, first, state, x):
+        if told.norms == [True] * norms and _is_right(network, trained, first, state, x, used):
             return found
     network.eval()
-    return gram_one_by_one(network, parameters, trained, x, told.norms)
+    return gram_one_by_one(network, parameters, trained, x, told.norms, used)
 
 
 def _in_one_pass(
@@ -231,7 +232,12 @@ def _in_one_pass(
 
 
 def _is_right(
-    network: nn.Module, trained: list[str], first: dict[str, Tensor], state: dict[str, Tensor], x: Tensor
+    network: nn.Module,
+    trained: list[str],
+    first: dict[str, Tensor],
+    state: dict[str, Tensor],
+    x: Tensor,
+    used: frozenset[str],
 ) -> bool:
     """Whether the first sample's gradients are those that autograd gives of it alone.
 
@@ -245,6 +251,8 @@ def _is_right(
         gradients = torch.autograd.grad(logits.sum(), leaves, allow_unused=True)
     for name, gradient in zip(trained, gradients, strict=True):
         found = first.get(name)
+        if gradient is None and name in used:
+            return False
         expected = torch.zeros(1) if gradient is None else gradient.flatten()
         if found is None:
             found = torch.zeros_like(expected)
