@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fusion.indicators.base import indicator
 from fusion.probes.base import Undefined
-from fusion.probes.layers import LayerGradient
+from fusion.probes.layers import LayerGradient, euclidean
 
 _ZERO_COST = "Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021, arXiv:2101.08134"
 _ASSUMES = (
@@ -27,7 +27,7 @@ def _dot(a: Tensor, b: Tensor) -> float:
 )
 def grad_norm(layer_gradients: list[LayerGradient]) -> float:
     """Norm of the gradient of the loss, layer by layer."""
-    return sum(float(layer.gradient.norm().double()) for layer in layer_gradients)
+    return sum(euclidean(layer.gradient) for layer in layer_gradients)
 
 
 @indicator(

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,9 @@ from torch.utils.hooks import RemovableHandle
 from fusion.probes.calls import PRODUCTS, Call, Calls, Watcher, tensors_in
 from fusion.probes.undefined import Undefined
 
-Convolution: TypeAlias = (
-    nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
-)
+# Numbers whose squares are summed in float32.
+_MANY = 2**22
+
 CONVOLUTIONS = (
     nn.Conv1d,
     nn.Conv2d,
@@ -29,17 +29,10 @@ CONVOLUTIONS = (
 )
 
 
-def weighted_layers(network: nn.Module) -> dict[str, Convolution | nn.Linear]:
-    """Return the convolutions and linear layers whose weights are trained, by name.
-
-    These are the layers that pruning indicators look at; normalisation and biases are left out,
-    as in zero-cost-nas (Abdelfattah et al., ICLR 2021, arXiv:2101.08134).
-    """
-    return {
-        name: module
-        for name, module in network.named_modules()
-        if isinstance(module, (*CONVOLUTIONS, nn.Linear)) and module.weight.requires_grad
-    }
+def euclidean(tensor: Tensor) -> float:
+    """Return the Euclidean norm; of many numbers by a sum in float64, for one in float32 loses digits."""
+    wide = torch.float64 if tensor.numel() > _MANY else tensor.dtype
+    return float(torch.linalg.vector_norm(tensor, dtype=wide).double())
 
 
 @dataclass

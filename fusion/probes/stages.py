@@ -157,9 +157,10 @@ class Stages(Watcher):
                 continue
             g, r = as_maps(g, axis), as_maps(r, axis_after)
             step = g.shape[2] // r.shape[2]
-            if g.shape[2:] != (step * r.shape[2], (step if r.shape[3] > 1 else 1) * r.shape[3]):
+            across = 1 if before.dim() == after.dim() == 3 else step
+            if g.shape[2:] != (step * r.shape[2], across * r.shape[3]):
                 raise Undefined("the resolution of a stage is no multiple of the next one's")
-            if step > 1 and r.shape[3] == 1:
+            if step > 1 and across == 1:
                 raise Undefined("stages have different numbers of tokens")
             rows = _rows(functional.pixel_unshuffle(g, step) if step > 1 else g)
             found.append((rows.T @ _rows(r)).double().cpu() / len(rows))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
+from fusion.probes.layers import euclidean
 from fusion.probes.products import products
 from fusion.probes.survey import require
 from fusion.spaces.graph import KIND_SETS, KINDS, CellGraph, Operations, Paths
@@ -26,9 +27,8 @@ def structure(subject: Subject, wanted: frozenset[str]) -> Observations:
     sizes = [p.numel() for p in subject.network.parameters() if p.requires_grad]
     found: Observations = {"parameter_count": sum(sizes), "parameter_tensors": len(sizes)}
     if "weight_norms" in wanted:
-        found["weight_norms"] = told.incomplete or [
-            float(weight.detach().norm().double()) for weight in told.weights.values()
-        ]
+        norms = [euclidean(weight.detach()) for weight in told.weights.values()]
+        found["weight_norms"] = told.incomplete or norms
     return found
 
 
