@@ -29,6 +29,9 @@ def without_checkpoints() -> Iterator[None]:
     What is watched in the forward pass would otherwise be computed anew, unwatched, in the backward pass, and
     with other weights where those were put in place for the forward pass alone.
     """
+    if not hasattr(checkpoint, "_checkpoint_without_reentrant_generator"):  # a torch that has other names
+        yield
+        return
     own = checkpoint.CheckpointFunction, checkpoint._checkpoint_without_reentrant_generator
     try:
         checkpoint.CheckpointFunction = _Plain  # type: ignore[assignment, misc]

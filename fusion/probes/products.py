@@ -206,9 +206,10 @@ def products(network: nn.Module, image: Tensor, forward: Callable[[Tensor], Any]
         with _step_by_step():
             ledger, out = _follow(parameters, image, forward)
     value = ledger.value(out)
+    unknown = Undefined(f"the products of {ledger.unknown} are not known") if ledger.unknown else None
     return Products(
-        Undefined(f"the products of {ledger.unknown} are not known") if ledger.unknown else ledger.total,
-        value.depth if value.of_image else Undefined("the output does not depend on the image"),
+        unknown or ledger.total,
+        unknown or (value.depth if value.of_image else Undefined("the output does not depend on the image")),
         [([names[number] for number in sorted(weights)], direct) for weights, direct in ledger.factors],
         ledger.at_positions,
         frozenset(names[number] for number in value.weights),

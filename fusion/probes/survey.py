@@ -252,6 +252,8 @@ def _weights(
             if not direct or len(trained) > 1:
                 found.computed = found.computed or Undefined(f"the weight of a layer is computed from {name}")
     found.weights = {name: p for name, p in parameters.items() if id(p) in ours or name in factors}
+    if isinstance(seen.multiply_accumulates, Undefined):  # some product is not known, nor its weight
+        found.incomplete = found.redrawn = found.computed = seen.multiply_accumulates
     if isinstance(seen.depth, Broken):
         found.incomplete = found.redrawn = found.computed = seen.depth
     else:

@@ -251,13 +251,12 @@ def _is_right(
         gradients = torch.autograd.grad(logits.sum(), leaves, allow_unused=True)
     for name, gradient in zip(trained, gradients, strict=True):
         found = first.get(name)
-        if gradient is None and name in used:
-            return False
-        expected = torch.zeros(1) if gradient is None else gradient.flatten()
-        if found is None:
-            found = torch.zeros_like(expected)
-        elif gradient is None:
-            expected = torch.zeros_like(found)
+        if gradient is None:
+            if name in used or (found is not None and bool(found.any())):
+                return False
+            continue
+        expected = gradient.flatten()
+        found = torch.zeros_like(expected) if found is None else found
         if not bool(((found - expected).abs() <= _TOLERANCE * expected.abs().max()).all()):
             return False
     return True

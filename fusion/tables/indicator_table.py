@@ -50,7 +50,7 @@ class IndicatorTable:
     >>> import fusion
     >>> table = fusion.load("data/nats-sss-cifar10/indicators")
     >>> table.values(["params", "encoding.width.0"]).shape, table.repeats
-    ((600, 2), 1)
+    ((2000, 2), 1)
     """
 
     store: PartStore

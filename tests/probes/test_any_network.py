@@ -284,6 +284,18 @@ def test_a_recurrent_layer_is_counted_step_by_step():
     assert found["depth"] == 8 + 1
 
 
+def test_a_product_that_is_not_known_leaves_no_sum_without_its_weight():
+    network = Calls(
+        lambda n, x: n.head(n.both(x.flatten(1), x.flatten(1))),
+        both=nn.Bilinear(192, 192, 4),
+        head=nn.Linear(4, 5),
+    ).double()
+    names = ["flops", "depth", "snip", "l2_norm", "cnntk", "naswot", "params"]
+    found = {v.indicator: v for v in compute(names, Subject(lambda: network, Batch(X, Y, CLASSES)))}
+    assert all("trilinear are not known" in found[name].status for name in names[:5])
+    assert found["params"].value == 192 * 192 * 4 + 4 + 25
+
+
 def test_few_rectifiers_have_codes_of_all_activations_and_say_so():
     network = nn.Sequential(conv(), nn.Hardswish(), conv(4), nn.ReLU(), nn.Flatten(), nn.Linear(256, CLASSES))
     (found,) = compute(["naswot"], Subject(network.double, Batch(X, Y, CLASSES)))
