@@ -149,6 +149,13 @@ def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:
             logits = network(x)
         lost = {} if calls is None else calls.failures
         dull = _dull(network, x, logits)
+        strayed = None
+        if calls is not None and not told.known and calls.count != told.calls:
+            strayed = Undefined("the network computes in another way for more images")
+            gradients.forget_samples()
+        uncoded = told.codes
+        if told.rectifiers is not None and codes.calls != len(told.rectifiers) and not told.codes:
+            uncoded = Undefined("the network calls other activations for more images")
 
         def give(
             name: str, function: Callable[[], Any], *reasons: Undefined | None, watcher: Any = None
@@ -162,14 +169,14 @@ def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:
 
             found.give(name, guarded)
 
-        give("code_agreement", codes.kernel, told.codes)
-        give("code_spectrum", lambda: torch.linalg.eigvalsh(codes.kernel()), told.codes)
-        give("code_units", codes.count_units, told.codes)
-        give("unit_patterns", codes.patterns, told.codes)
+        give("code_agreement", codes.kernel, uncoded)
+        give("code_spectrum", lambda: torch.linalg.eigvalsh(codes.kernel()), uncoded)
+        give("code_units", codes.count_units, uncoded)
+        give("unit_patterns", codes.patterns, uncoded)
         give("inputs", lambda: subject.batch.x.flatten(1))
         give("labels", lambda: y)
-        give("stage_spectra", stages.spectra, told.stages, watcher=stages)
-        give("map_eigenvalues", maps.smallest_eigenvalues, told.maps, watcher=maps)
+        give("stage_spectra", stages.spectra, told.stages, strayed, watcher=stages)
+        give("map_eigenvalues", maps.smallest_eigenvalues, told.maps, strayed, watcher=maps)
         give("logits", logits.detach, dull)
         give(
             "layer_gradients",
@@ -177,7 +184,7 @@ def _one_graph(subject: Subject, found: _Giver, masks: Masks) -> None:
             *(dull, told.detached, told.incomplete),
             watcher=gradients,
         )
-        give("stage_transfers", lambda: stages.transfers(subject.seed), told.stages, watcher=stages)
+        give("stage_transfers", lambda: stages.transfers(subject.seed), told.stages, strayed, watcher=stages)
 
         @cache
         def gradient() -> Tensor:

@@ -189,13 +189,14 @@ class CodeStatistics:
 
     def __init__(self, samples: int) -> None:
         self.both_active = torch.zeros(samples, samples, dtype=torch.float64)
-        self.units = 0
+        self.units = self.calls = 0
         self.per_sample = True
         self._products: list[tuple[Tensor, int]] = []
         self._seen = np.zeros(2 ** min(samples, PATTERN_SAMPLES), dtype=bool)
 
     def see(self, mask: Tensor | None, number: int) -> None:
         """Add the mask of one rectifier, or the one of this number again."""
+        self.calls += 1
         if mask is not None:
             code = as_code(mask, len(self.both_active))
             self.per_sample &= len(code) == len(self.both_active)

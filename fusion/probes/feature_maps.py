@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fusion.probes.axes import as_maps
 from fusion.probes.base import hooked
-from fusion.probes.calls import Call, Calls, Watcher
+from fusion.probes.calls import Call, Watcher
 from fusion.probes.meter import Meter
 
 
@@ -52,16 +52,6 @@ class FeatureCorrelations(Watcher):
             return [self]
         stack.enter_context(hooked(self.modules, hook))
         return []
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Watch while the forward pass runs."""
-        with ExitStack() as stack:
-            watched = self.watched(stack)
-            calls = stack.enter_context(Calls(*watched))
-            yield
-        if error := calls.failures.get(self):
-            raise error
 
     def after(self, call: Call, out: Any) -> Any:
         """Look at the result of a layer."""

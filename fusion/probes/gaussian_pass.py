@@ -15,7 +15,7 @@ from fusion.probes.calls import Call, Calls, Watcher
 from fusion.probes.clean_pass import out_of_place
 from fusion.probes.layers import CONVOLUTIONS
 from fusion.probes.stages import Stages
-from fusion.probes.state import having
+from fusion.probes.state import having, own_parameters
 from fusion.probes.survey import require
 from fusion.seeding import derive_seed
 
@@ -36,28 +36,22 @@ def gaussian_weights(network: nn.Module, seed: int) -> dict[str, Tensor]:
     """
     generator = torch.Generator().manual_seed(derive_seed("gaussian weights", seed))
     drawn: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for path, module in network.named_modules():
+    for name, module, own, parameter in own_parameters(network):
+        drawn[name] = parameter.detach()
+        if not parameter.requires_grad:
+            continue
         layer = isinstance(module, (*CONVOLUTIONS, nn.Linear))
         attention = isinstance(module, nn.MultiheadAttention)
-        for own, parameter in module._parameters.items():
-            if parameter is None or id(parameter) in seen:
-                continue
-            seen.add(id(parameter))
-            name = f"{path}.{own}" if path else own
-            drawn[name] = parameter.detach()
-            if not parameter.requires_grad:
-                continue
-            value = torch.empty(parameter.shape)  # float32 on the CPU whatever the network: the same draws
-            if own in ("bias", "in_proj_bias"):
-                value.zero_()
-            elif layer or (attention and own.endswith("proj_weight")):
-                value.normal_(generator=generator)
-            elif isinstance(module, nn.modules.batchnorm._BatchNorm):
-                value.fill_(1)
-            else:
-                value.copy_(parameter.detach())
-            drawn[name] = torch.empty_like(parameter).copy_(value).detach()
+        value = torch.empty(parameter.shape)  # float32 on the CPU whatever the network: the same draws
+        if own in ("bias", "in_proj_bias"):
+            value.zero_()
+        elif layer or (attention and own.endswith("proj_weight")):
+            value.normal_(generator=generator)
+        elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+            value.fill_(1)
+        else:
+            value.copy_(parameter.detach())
+        drawn[name] = torch.empty_like(parameter).copy_(value).detach()
     return drawn
 
 

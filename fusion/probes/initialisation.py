@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion.probes.layers import CONVOLUTIONS
+from fusion.probes.state import own_parameters
 from fusion.seeding import derive_seed
 
 
@@ -20,22 +21,16 @@ def kaiming(network: nn.Module, mode: Literal["fan_in", "fan_out"], seed: int) -
     """
     generator = torch.Generator().manual_seed(derive_seed(f"kaiming_{mode}", seed))
     drawn: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for path, module in network.named_modules():
-        for own, parameter in module._parameters.items():
-            if parameter is None or id(parameter) in seen:
-                continue
-            seen.add(id(parameter))
-            name = f"{path}.{own}" if path else own
-            drawn[name] = parameter.detach()
-            if not parameter.requires_grad or (kind := _kind(module, own)) is None:
-                continue
-            if kind == "weight":
-                weight = torch.empty(parameter.shape)  # float32 whatever the network: the same draws
-                nn.init.kaiming_normal_(weight, mode=mode, nonlinearity="relu", generator=generator)
-                drawn[name] = torch.empty_like(parameter).copy_(weight)
-            else:
-                drawn[name] = torch.full_like(parameter, 1.0 if kind == "scale" else 0.0).detach()
+    for name, module, own, parameter in own_parameters(network):
+        drawn[name] = parameter.detach()
+        if not parameter.requires_grad or (kind := _kind(module, own)) is None:
+            continue
+        if kind == "weight":
+            weight = torch.empty(parameter.shape)  # float32 whatever the network: the same draws
+            nn.init.kaiming_normal_(weight, mode=mode, nonlinearity="relu", generator=generator)
+            drawn[name] = torch.empty_like(parameter).copy_(weight)
+        else:
+            drawn[name] = torch.full_like(parameter, 1.0 if kind == "scale" else 0.0).detach()
     return drawn
 
 

@@ -141,6 +141,7 @@ class _Layer:
         self.calls = 0
         self.parts: list[Tensor] = []
         self.separable = batch > 1
+        self.told = True
         self.products: Tensor | Undefined | None = None
 
     @property
@@ -152,7 +153,7 @@ class _Layer:
         """Take input, output and output gradient of one call."""
         if not self.is_called:
             return
-        samples_first &= len(a) % self.batch == 0
+        samples_first &= self.told and len(a) % self.batch == 0
         self.separable &= samples_first
         cut = (len(a) + 1) // 2
         parts = [product.weight_gradient(a[s], g[s]) for s in (slice(cut), slice(cut, None)) if len(a[s])]
@@ -240,6 +241,11 @@ class LayerGradients(Watcher):
             yield
         if error := calls.failures.get(self):
             raise error
+
+    def forget_samples(self) -> None:
+        """Take nothing for granted of where the samples are."""
+        for layer in self.layers.values():
+            layer.told = False
 
     def before(self, call: Call) -> None:
         """Keep what is about to be written over."""

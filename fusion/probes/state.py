@@ -48,6 +48,16 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+def own_parameters(network: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.Parameter]]:
+    """Yield each parameter once: its first name, its module, and its name there."""
+    seen: set[int] = set()
+    for path, module in network.named_modules():
+        for own, parameter in module._parameters.items():
+            if parameter is not None and id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield _join(path, own), module, own, parameter
+
+
 def _list_weights(layers: list[nn.RNNBase]) -> None:
     for layer in layers:
         layer._flat_weights = [getattr(layer, name, None) for name in layer._flat_weights_names]

@@ -63,6 +63,7 @@ class Survey:
         Of each call of batch normalisation in training mode, whether it normalises what depends on the images
         with the batch's statistics.
     calls : int
+        How many calls are numbered in a forward pass.
     """
 
     weights: dict[str, nn.Parameter]
@@ -122,9 +123,7 @@ def survey(network: nn.Module, x: Tensor, forward: Callable[[Tensor], Tensor]) -
     network.train()
     try:
         _look(found, x, forward)
-    except (
-        Exception
-    ) as error:  # whatever it is: the passes will meet it too, and what does not, keeps its value
+    except Exception as error:  # whatever it is: the passes meet it too, and what does not keeps its value
         return _nothing_by_sample(found, as_undefined(error))
     return found
 

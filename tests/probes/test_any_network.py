@@ -331,3 +331,20 @@ def test_a_network_is_freed_when_it_is_done_with(name):
         assert measured()() is None
     finally:
         gc.enable()
+
+
+def test_a_network_that_computes_otherwise_for_more_images():
+    """What was found out with two images is not taken for granted where the calls are others."""
+
+    def forward(n, x):
+        x = torch.relu(n.c(x))
+        return n.head((torch.relu(n.d(x)) if len(x) > 2 else n.d(x)).flatten(1))
+
+    network = Calls(forward, c=conv(), d=conv(4), head=nn.Linear(256, CLASSES)).double()
+    names = ["naswot", "meco", "az_expressivity", "zico", "grad_norm", "params"]
+    found = {v.indicator: v for v in compute(names, Subject(lambda: network, Batch(X, Y, CLASSES)))}
+    assert "for more images" in found["naswot"].status
+    assert "for more images" in found["meco"].status
+    assert "for more images" in found["az_expressivity"].status
+    assert found["zico"].value is None
+    assert found["grad_norm"].value > 0
