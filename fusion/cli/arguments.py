@@ -110,6 +110,8 @@ def _evaluate(sub: argparse.ArgumentParser) -> None:
 
     models = ",".join(DEFAULT_MODELS)
     _from_table(sub, models, f"one or more, comma-separated; default: {models}")
+    costs = "table of costs by architecture, and its columns (default: all numbers), for the Pareto fronts"
+    sub.add_argument("--costs", nargs="+", metavar=("FILE", "COLUMN"), help=costs)
     sub.add_argument("--protocol", choices=["literature"], help="defaults as of publications on predictors")
     _numbers(sub, Judging())
     sub.add_argument("--workers", type=int, default=1, help="processes; 0 is one per core (default: 1)")

@@ -17,7 +17,7 @@ from fusion.storage.files import discard
 if TYPE_CHECKING:
     from fusion.benchmarks.source import AccuracySettings
     from fusion.spaces import Space
-    from fusion.tables import Labelled
+    from fusion.tables import Costs, Labelled
     from fusion.work import Work
 
 
@@ -62,8 +62,21 @@ def _data(args: argparse.Namespace) -> list[Labelled]:
     data = []
     for path, file, target in zip(tables, files, targets * (len(tables) // len(targets)), strict=True):
         table = IndicatorTable.open(path, args.space)
-        data.append(Labelled.join(table, load_accuracies(_accuracies(args, file, target), table.space)))
+        accuracies = load_accuracies(_accuracies(args, file, target), table.space)
+        data.append(Labelled.join(table, accuracies, costs=_costs(args, table.space)))
     return data
+
+
+def _costs(args: argparse.Namespace, space: Space) -> Costs | None:
+    from fusion.storage.bundled import find
+    from fusion.tables import read_costs
+
+    if not getattr(args, "costs", None):
+        return None
+    if len(args.indicators) > 1:
+        raise FusionError("--costs goes with one table; evaluate the tables one by one")
+    path, *columns = args.costs
+    return read_costs(find(path), space, columns, arch_column=args.arch_column)
 
 
 def _accuracies(args: argparse.Namespace, file: Path, target: str) -> AccuracySettings:
@@ -193,7 +206,7 @@ def _explain(args: argparse.Namespace) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from fusion.evaluation import Judging, Transfer, evaluate
-    from fusion.evaluation.words import held_lines, method_lines, size_lines, strength_lines
+    from fusion.evaluation.words import front_lines, held_lines, method_lines, size_lines, strength_lines
 
     make = Judging.literature if args.protocol else Judging
     settings, models = make(**_given(args, Judging)), args.model.split(",")
@@ -205,7 +218,8 @@ def _evaluate(args: argparse.Namespace) -> None:
             methods = {row: of.methods[cell.method] for row, cell in cells.items()}
             print(f"\n{name}", *method_lines(methods), sep="\n")
     else:
-        print(*strength_lines(found), *held_lines(found), *size_lines(found), sep="\n")
+        told = (strength_lines, held_lines, front_lines, size_lines)
+        print(*(line for lines in told for line in lines(found)), sep="\n")
     _told([*found.notes, *found.warnings])
     print(f"Report: {args.out / 'report.html'}")
 

@@ -10,6 +10,7 @@ from typing import Protocol as Interface
 
 import pandas as pd
 
+from fusion.evaluation.fronts import Front
 from fusion.evaluation.results import (
     Ceiling,
     Correlations,
@@ -23,7 +24,7 @@ from fusion.evaluation.results import (
     SummaryRow,
 )
 
-FORMAT = 3
+FORMAT = 4
 """Of the JSON form; documented in docs/results-format.md."""
 
 
@@ -78,8 +79,10 @@ class Evaluation:
         See `Judged`.
     prediction_intervals, shown_split
         See `Judged`.
+    fronts : mapping of str to Front
+        Cost -> the front of the best model's predictions; only costs that vary and are known.
     predictions : DataFrame
-        See `Judged`; not part of the JSON form.
+        See `Judged`; and a column `cost.NAME` for each cost. Not part of the JSON form.
     """
 
     protocol: Protocol
@@ -98,6 +101,7 @@ class Evaluation:
     shown_split: ShownSplit
     equations: Mapping[str, str]
     chosen_elsewhere: str | None
+    fronts: Mapping[str, Front]
     predictions: pd.DataFrame = field(compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:

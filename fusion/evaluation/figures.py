@@ -9,12 +9,20 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import (
+    EngFormatter,
+    FixedFormatter,
+    FixedLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from fusion.evaluation.drawing import (
+    COLOURS,
     INK,
     MUTED,
     Style,
@@ -28,6 +36,7 @@ from fusion.evaluation.drawing import (
     svg,
 )
 from fusion.evaluation.evaluation import SearchRuns
+from fusion.evaluation.fronts import PREFIX, Front, pareto
 from fusion.evaluation.results import CurvePoint, Interval
 from fusion.evaluation.words import MINUS, decimals, number
 
@@ -101,6 +110,56 @@ def scatter(
         texts = [f"{arch}: measured {y:.6g}, predicted {p:.6g}" for arch, y, p in places]
         drawing = name_points(drawing, f"scatter-points-{i}", texts)
     return drawing
+
+
+def fronts(predictions: pd.DataFrame, found: Mapping[str, Front]) -> str:
+    """Draw predicted accuracy against each cost, with the front of the predictions and that of all measured.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Columns `measured`, one per model and `cost.NAME`, of one split.
+    found : mapping
+        Cost -> its front.
+
+    Returns
+    -------
+    str
+        An SVG element.
+    """
+    columns = min(len(found), 2)
+    rows = -(-len(found) // columns)
+    with style():
+        figure, axes = subplots(rows, columns, 2.9 * rows)
+        for ax, (cost, front) in zip(axes, found.items(), strict=False):
+            known = predictions[predictions[f"{PREFIX}{cost}"].notna()]
+            x = known[f"{PREFIX}{cost}"].to_numpy(dtype=np.float64)
+            measured = known["measured"].to_numpy(dtype=np.float64)
+            predicted = known[front.model].to_numpy(dtype=np.float64)
+            ax.scatter(x, predicted, s=7, color=MUTED, alpha=0.35, linewidths=0, rasterized=True)
+            best = pareto(x, measured)
+            ax.step(x[best], measured[best], where="post", color=INK, linewidth=1, linestyle=(0, (5, 3)),
+                    label="front of the measured")  # fmt: skip
+            on = [(point.cost, point.predicted, point.measured) for point in front.points]
+            at, promised, kept = np.array(on).T
+            ax.step(
+                at, promised, where="post", color=COLOURS[0], label="front of the predicted", linewidth=1.2
+            )
+            ax.plot(at, kept, linestyle="none", marker="o", markersize=3.2, color=COLOURS[1],
+                    label="its architectures, measured")  # fmt: skip
+            ax.set(xlabel=cost)
+            if x.min() > 0 and x.max() > 20 * x.min():
+                ax.set_xscale("log")
+                ax.xaxis.set_minor_formatter(NullFormatter())
+            ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+            low = np.percentile(predicted, 2)
+            ax.set_ylim(bottom=min(low, kept.min()))  # the worst would press the front together
+        for ax in axes[len(found) :]:
+            ax.remove()
+        for ax in axes[: len(found) : columns]:
+            ax.set_ylabel("accuracy")
+        axes[0].legend(loc="lower right", fontsize=7)
+        return svg(figure, "fronts", f"Accuracy against {series(found)}, with the Pareto fronts.")
 
 
 def learning_curve(

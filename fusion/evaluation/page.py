@@ -20,6 +20,7 @@ import fusion
 from fusion.errors import FusionError
 from fusion.evaluation import drawing, figures, words
 from fusion.evaluation.evaluation import Evaluation, Searched, Transfer
+from fusion.evaluation.fronts import PREFIX
 from fusion.evaluation.protocol_table import protocol_rows
 from fusion.evaluation.results import Interval, Method, MetricUsed
 from fusion.storage.files import write_atomic
@@ -121,6 +122,7 @@ def write_report(path: Path, evaluation: Evaluation, *, title: str | None, searc
         "protocol_rows": protocol_rows(evaluation),
         **_scatter(evaluation),
         "curve": _curve(evaluation),
+        "fronts": _fronts(evaluation),
         **_carries(evaluation, singles),
         **_heat_map(evaluation, singles),
         **_search(search),
@@ -150,6 +152,16 @@ def _scatter(evaluation: Evaluation) -> dict[str, Any]:
     svg = figures.scatter(rows, shown.scores, drawing.styles(shown.scores))
     named = "" if len(rows) > figures.MAX_VECTOR_POINTS else "; point at one for its name"
     return {"scatter": Markup(svg), "named": named}
+
+
+def _fronts(evaluation: Evaluation) -> Markup | None:
+    found = {
+        name: of for name, of in evaluation.fronts.items() if f"{PREFIX}{name}" in evaluation.predictions
+    }
+    if not found:
+        return None
+    rows = evaluation.predictions[evaluation.predictions["split"] == evaluation.shown_split.split]
+    return Markup(figures.fronts(rows, found))
 
 
 def _curve(evaluation: Evaluation) -> Markup | None:

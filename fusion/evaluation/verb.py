@@ -14,6 +14,7 @@ from fusion.errors import FusionError
 from fusion.evaluation.baselines import BASELINES, baselines
 from fusion.evaluation.ceiling import ceiling
 from fusion.evaluation.evaluation import Evaluation, Transfer
+from fusion.evaluation.fronts import fronts, with_costs
 from fusion.evaluation.intervals import BOOTSTRAP, OVER_SPLITS
 from fusion.evaluation.judge import DESCRIPTIONS, judge
 from fusion.evaluation.metrics import METRICS, K
@@ -22,7 +23,7 @@ from fusion.evaluation.runs import Beside
 from fusion.evaluation.selection import groups, selected
 from fusion.evaluation.settings import Judging, Plan
 from fusion.evaluation.splits import TWINS
-from fusion.evaluation.words import silent_line
+from fusion.evaluation.words import best_model, silent_line
 from fusion.regression import OnIndicators, fit
 from fusion.regression.spec import ModelSpec
 from fusion.spaces import Space
@@ -161,6 +162,7 @@ def evaluate_one(
         beside=Beside(scores, data.pool.table),
         work=work,
     )
+    predictions = with_costs(judged.predictions, data.costs)
     unusable = unusable_indicators(data)
     silent = [silent_line(unusable, len(data.indicators))] if unusable else []
     return Evaluation(
@@ -180,7 +182,8 @@ def evaluate_one(
         shown_split=judged.shown_split,
         equations=equations,
         chosen_elsewhere=chosen_elsewhere,
-        predictions=judged.predictions,
+        fronts=fronts(predictions, best_model(judged)),
+        predictions=predictions,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from fusion.evaluation.evaluation import Evaluation, Transfer
-from fusion.evaluation.results import Extent, Interval, Method
+from fusion.evaluation.results import Extent, Interval, Judged, Method
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
@@ -91,7 +91,7 @@ def best_of(metric: str, methods: Mapping[str, Method], *, higher_is_better: boo
     return max(given) if higher_is_better else min(given)
 
 
-def best_model(evaluation: Evaluation) -> str | None:
+def best_model(evaluation: Evaluation | Judged) -> str | None:
     """Return the model with the highest mean SROCC; None without models."""
 
     def srocc(name: str) -> float:
@@ -185,6 +185,15 @@ def held_lines(evaluation: Evaluation) -> tuple[str, ...]:
             f"{number(width, decimals(width))}"
         )
     return tuple(found)
+
+
+def front_lines(evaluation: Evaluation) -> tuple[str, ...]:
+    """Return one line about each cost against which the best model's predictions have a front."""
+    return tuple(
+        f"{front.model} against {cost}: {len(front.points)} on the front of the first split; mean regret "
+        f"{number(front.regret.mean, decimals(front.regret.mean))} against the best at no higher cost"
+        for cost, front in evaluation.fronts.items()
+    )
 
 
 def _srocc(evaluation: Evaluation, name: str | None) -> str:

@@ -20,6 +20,7 @@ _COSTS = {
     "backward": "one forward and one backward pass",
     "passes": "a few passes",
     "many": "more than a few passes",
+    "running": "repeated forward passes of one image",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from fusion.extraction.cost import Estimate, told, try_some
 from fusion.extraction.planner import compute
 from fusion.extraction.subject import make_subject
 from fusion.images import Batch, ImageSet, load_images
-from fusion.indicators import INDICATORS, needs_graphs, select
+from fusion.indicators import INDICATORS, needs_graphs, of_running, select
 from fusion.spaces import Space
 from fusion.storage.files import exists
 from fusion.storage.parts import PartStore
@@ -268,12 +268,23 @@ def _fill(
             left = [task.key for task in tasks]
             print(told(try_some(space, left, batch, indicators, work=work)), file=sys.stderr)
         function = partial(_extract, space=space, batch=batch, seed=seed, device=work.pick())
-        run_tasks(
-            function, tasks, store,
-            workers=work.processes, description="extract", found=len(keys) * repeats - len(tasks),
-            progress=work.progress,
-        )  # fmt: skip
+        for part, processes in _parts(tasks, work.processes):
+            run_tasks(
+                function, part, store,
+                workers=processes, description="extract", found=len(keys) * repeats - len(part),
+                progress=work.progress,
+            )  # fmt: skip
     store.compact()
+
+
+def _parts(tasks: Sequence[_Task], processes: int) -> Iterator[tuple[list[_Task], int]]:
+    """Yield tasks and in how many processes to do them: what is timed, after all else and one by one."""
+    for timed, count in ((False, processes), (True, 1)):
+        named = [
+            replace(t, indicators=tuple(n for n in t.indicators if of_running(n) is timed)) for t in tasks
+        ]
+        if part := [task for task in named if task.indicators]:
+            yield part, count
 
 
 def _check_versions(store: PartStore, indicators: Sequence[str]) -> None:

@@ -9,9 +9,29 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from fusion.indicators.base import ENCODING, INDICATORS, PRESETS, Indicator, indicator, needs_graphs, select
+from fusion.indicators.base import (
+    COST,
+    ENCODING,
+    INDICATORS,
+    PRESETS,
+    Indicator,
+    indicator,
+    needs_graphs,
+    of_running,
+    select,
+)
 
-__all__ = ["ENCODING", "INDICATORS", "PRESETS", "Indicator", "indicator", "needs_graphs", "select"]
+__all__ = [
+    "COST",
+    "ENCODING",
+    "INDICATORS",
+    "PRESETS",
+    "Indicator",
+    "indicator",
+    "needs_graphs",
+    "of_running",
+    "select",
+]
 
 for _module in sorted(module.name for module in iter_modules(__path__)):
     import_module(f"{__name__}.{_module}")

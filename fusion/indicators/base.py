@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fusion.errors import FusionError
-from fusion.probes.base import COSTS, Observations, Undefined, provider
+from fusion.probes.base import COSTS, RUNNING, Observations, Undefined, provider
 from fusion.probes.structure import cells
 from fusion.registry import Registry
 
@@ -82,7 +82,7 @@ class Indicator:
 
 INDICATORS: Registry[Indicator] = Registry("indicator", "fusion.indicators")
 
-# Preset -> the highest cost class in it; and the four of the Fusion Indicator.
+# Preset -> the highest cost class in it; the four of the Fusion Indicator; what is weighed against accuracy.
 _BY_COST = {
     "structure": "structure",
     "forward": "forward",
@@ -91,7 +91,9 @@ _BY_COST = {
     "full": "many",
 }
 FI = ("cj", "os", "nlr", "cnntk")
-PRESETS = (*_BY_COST, "fi")
+COST = ("params", "flops", "latency", "peak_memory", "energy")
+_NAMED = {"fi": FI, "cost": COST}
+PRESETS = (*_BY_COST, *_NAMED)
 
 ENCODING = "encoding"
 """What stands for all columns of the encoding wherever indicators of a model are named."""
@@ -132,6 +134,11 @@ def needs_graphs(name: str) -> bool:
     return not cells.provides.keys().isdisjoint(INDICATORS[name].needs)
 
 
+def of_running(name: str) -> bool:
+    """Return whether an indicator is what running the network costs, of which models learn nothing."""
+    return name in INDICATORS and INDICATORS[name].cost == RUNNING
+
+
 def select(names: str | Sequence[str], encoding: Sequence[str] = ()) -> list[str]:
     """Return indicator names from a preset, a comma-separated list, or a sequence.
 
@@ -162,8 +169,8 @@ def select(names: str | Sequence[str], encoding: Sequence[str] = ()) -> list[str
             limit = COSTS.index(_BY_COST[name])
             chosen += [n for n in INDICATORS if COSTS.index(INDICATORS[n].cost) <= limit]
             chosen += encoding if name in _ENCODED else ()
-        elif name == "fi":
-            chosen += FI
+        elif name in _NAMED:
+            chosen += _NAMED[name]
         else:
             chosen.append(INDICATORS[name].name)
     if not chosen and ENCODING in wanted:

@@ -71,6 +71,9 @@ class Pipeline(Settings):
         Which are extracted and judged, of a whole benchmark; a table of accuracies names its own.
     indicators : str
         Preset or comma-separated names; `fusion list indicators` has them.
+    costs : str or None
+        Table of costs by architecture, against which the report holds the accuracies; without it, those
+        indicators of the preset `cost` that there are.
     models : dict of str to ModelSpec
         Fusion models by the names that the report gives them; the first one is saved as the run's model.
     evaluation : Judging
@@ -100,6 +103,7 @@ class Pipeline(Settings):
     tables: Texts | None = None
     architectures: Architectures = field(default_factory=Architectures)
     indicators: Text = "standard"
+    costs: Text | None = None
     models: dict[Text, ModelSpec] = field(
         default_factory=lambda: {name: ModelSpec(name) for name in DEFAULT_MODELS}
     )
@@ -116,6 +120,8 @@ class Pipeline(Settings):
         if self.tables is None:
             if isinstance(self.accuracies, tuple):
                 raise FusionError("accuracies: a list of them goes with `tables`; without, name one")
+        elif self.costs is not None:
+            raise FusionError("costs: they go with one table, not with `tables`")
         elif self.table is not None or self.images is not None:
             raise FusionError("tables: they are in place of `table` and `images`; set these to null")
         elif not isinstance(self.accuracies, tuple) or len(self.accuracies) != len(self.tables):

@@ -26,7 +26,7 @@ from fusion.spaces import Space, make_space
 from fusion.storage.bundled import find
 from fusion.storage.documents import read_json, write_json
 from fusion.storage.files import make_folder
-from fusion.tables import IndicatorTable, Labelled
+from fusion.tables import IndicatorTable, Labelled, read_costs
 from fusion.tables.choosing import choose_architectures, without_dead_edges
 from fusion.work import Work
 
@@ -136,17 +136,18 @@ def _labelled(
     if own and chosen.without_dead_edges:
         archs = without_dead_edges(space, [str(arch) for arch in accuracies.by_arch.index])
     wanted = [str(arch) for arch in accuracies.by_arch.index] if archs is None else archs
+    join = partial(Labelled.join, accuracies=accuracies, archs=archs, target=pipeline.target)
+    costs = None if pipeline.costs is None else read_costs(find(pipeline.costs), space)
     if pipeline.table is not None:
         table = IndicatorTable.open(find(pipeline.table), space).only(indicators=names)
         if not own:
             table.only(archs)  # says which it lacks
-        return Labelled.join(table, accuracies, archs=archs, target=pipeline.target), None
+        return join(table, costs=costs), None
     assert pipeline.images is not None
     batch = load_images(pipeline.images).batch(pipeline.batch_size, pipeline.seed)
     make = partial(_extract, pipeline, space, names, batch)
     more = Growing(partial(make, out=out / "searched", progress=False))
-    table = make(wanted, out / "indicators")
-    return Labelled.join(table, accuracies, archs=archs, target=pipeline.target), more
+    return join(make(wanted, out / "indicators"), costs=costs), more
 
 
 def _space(pipeline: Pipeline, named: str | None) -> Space:
@@ -187,6 +188,7 @@ def _judged(
         [list(data.notes), data.accuracies.rows],
         data.accuracies.seeds.astype("float64"),
         data.accuracies.spread,
+        data.costs,
         {name: asdict(spec) for name, spec in specs.items()},
         asdict(pipeline.evaluation),
         pipeline.target,

@@ -172,8 +172,10 @@ class Probe:
     run: Callable[[Subject, frozenset[str]], Observations]
 
 
-# No pass over the batch; one forward; one backward more; a few passes; more than a few.
-COSTS = ("structure", "forward", "backward", "passes", "many")
+# No pass over the batch; one forward; one backward more; a few passes; more than a few. Apart from these, one
+# image over and over, which no preset but `cost` has: what it takes says nothing that would be learned from.
+RUNNING = "running"
+COSTS = ("structure", "forward", "backward", "passes", "many", RUNNING)
 
 PROBES: Registry[Probe] = Registry("probe", "fusion.probes")
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fusion.errors import FusionError
-from fusion.indicators import INDICATORS
+from fusion.indicators import COST, INDICATORS, of_running
 from fusion.spaces import Space, restore_space
 from fusion.storage.bundled import find
 from fusion.storage.parts import PartStore
 from fusion.tables.accuracies import Accuracies, read_accuracies
+from fusion.tables.costs import Costs, read_costs
 from fusion.tables.encoding import encode, is_encoded, not_encoded
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ class IndicatorTable:
         ----------
         names : sequence of str, optional
             Indicators, and columns of the encoding (`encoding.NAME`), which are not stored but computed by
-            the space; all indicators that are seen, when left out.
+            the space; when left out, all indicators that are seen but what running the network costs, of
+            which models learn nothing.
 
         Returns
         -------
@@ -135,11 +137,24 @@ class IndicatorTable:
             When the table lacks an indicator.
         """
         if names is None:
-            return self._means
+            return self._means[[name for name in self._means if not of_running(str(name))]]
         found = self._columns(self._means, not_encoded(names))
         if encoded := list(filter(is_encoded, names)):
             found = found.join(encode(self.space, list(found.index), encoded))
         return found[list(names)]
+
+    def costs(self) -> pd.DataFrame:
+        """Return the indicators of the preset `cost` that are seen, in the form of `values`."""
+        return self._means[[name for name in COST if name in self._means]]
+
+    def machines(self) -> list[str]:
+        """Return what is said of the latencies or energies that are seen, where it is not the same of all."""
+        rows = self._seen[self._seen["value"].notna()]
+        for name in filter(of_running, COST):
+            said = sorted(rows.loc[rows["indicator"] == name, "status"].unique())
+            if len(said) > 1:
+                return [text.removeprefix(f"{OK}: ") for text in said]
+        return []
 
     def encoding(self) -> pd.DataFrame:
         """Return what the space says of the architectures that are seen, see `fusion.tables.encoding.encode`.
@@ -223,9 +238,9 @@ class IndicatorTable:
         if self.compute is None:
             raise FusionError(f"{self.path}: a table that was only read cannot grow; extract into it")
         asked = list(dict.fromkeys(map(self.space.canonical, archs)))
-        names = list(self.values().columns) if self.indicators is None else list(self.indicators)
+        names = list(self._means.columns) if self.indicators is None else list(self.indicators)
         self.compute(asked, names)
-        before = list(self.values().index) if self.keys is None else list(self.keys)
+        before = list(self._means.index) if self.keys is None else list(self.keys)
         return replace(self, keys=tuple(dict.fromkeys([*before, *asked])), indicators=tuple(names))
 
     def labelled(
@@ -235,6 +250,7 @@ class IndicatorTable:
         *,
         archs: Sequence[str] | None = None,
         target: str | None = None,
+        costs: Costs | Path | str | None = None,
     ) -> Labelled:
         """Return the architectures of the table that have an accuracy.
 
@@ -246,6 +262,8 @@ class IndicatorTable:
             Of the file.
         archs, target
             See `Labelled.join`.
+        costs : Costs or path, optional
+            What else is to be weighed against accuracy; a file is read by `fusion.tables.read_costs`.
 
         Raises
         ------
@@ -256,7 +274,9 @@ class IndicatorTable:
 
         if not isinstance(accuracies, Accuracies):
             accuracies = read_accuracies(find(accuracies), self.space, column)
-        return Labelled.join(self, accuracies, archs=archs, target=target)
+        if costs is not None and not isinstance(costs, Costs):
+            costs = read_costs(find(costs), self.space)
+        return Labelled.join(self, accuracies, archs=archs, target=target, costs=costs)
 
     @cached_property
     def _known(self) -> frozenset[str]:

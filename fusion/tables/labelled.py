@@ -12,6 +12,7 @@ from fusion.errors import FusionError
 from fusion.indicators import INDICATORS
 from fusion.spaces import Space
 from fusion.tables.accuracies import Accuracies
+from fusion.tables.costs import Costs
 from fusion.tables.encoding import not_encoded
 from fusion.tables.indicator_table import IndicatorTable
 
@@ -59,6 +60,9 @@ class Labelled:
         Accuracies in the order of `X`; higher is better.
     target : str
         What the accuracies are, in words.
+    costs : DataFrame, shape (n_architectures, n_costs)
+        Index as of `X`. What there is to be weighed against accuracy: of the table's indicators those of the
+        preset `cost`, then the costs that were given; NaN where unknown.
     notes : tuple of str
         What was left out or averaged on the way, one line each.
 
@@ -75,6 +79,7 @@ class Labelled:
     X: pd.DataFrame
     y: pd.Series[float]
     target: str
+    costs: pd.DataFrame
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -85,6 +90,7 @@ class Labelled:
         *,
         archs: Sequence[str] | None = None,
         target: str | None = None,
+        costs: Costs | None = None,
     ) -> Labelled:
         """Return the architectures that have both indicators and an accuracy.
 
@@ -97,6 +103,8 @@ class Labelled:
             isomorphic one. By default the architectures that `accuracies` names.
         target : str, optional
             What the accuracies are, in words; by default the name of their column.
+        costs : Costs, optional
+            As `read_costs` gives them; of costs that the table has too, these count.
 
         Raises
         ------
@@ -121,7 +129,8 @@ class Labelled:
         if lacking := len(asked) - len(y):
             notes.append(f"{lacking} architectures with an accuracy are not in its table and were left out")
         named = str(accuracies.by_arch.name or "accuracy")
-        return cls(table, accuracies, X, y.set_axis(index), target or named, tuple(notes))
+        weighed = _costs(table, costs, [space.canonical(arch) for arch in index], notes).set_axis(index)
+        return cls(table, accuracies, X, y.set_axis(index), target or named, weighed, tuple(notes))
 
     @property
     def space(self) -> Space:
@@ -176,3 +185,17 @@ class Labelled:
 def _columns(table: IndicatorTable) -> pd.DataFrame:
     """Return all that models within a space read, by key."""
     return table.values().join(table.encoding())
+
+
+def _costs(table: IndicatorTable, given: Costs | None, keys: Sequence[str], notes: list[str]) -> pd.DataFrame:
+    """Return what there is to be weighed against accuracy, a row for each of `keys`."""
+    found = table.costs().loc[list(keys)].reset_index(drop=True)
+    if several := table.machines():
+        notes.append(f"{table.path}: latency or energy of several machines: {'; '.join(several)}")
+    if given is None:
+        return found
+    notes += given.notes
+    theirs = given.of(keys).reset_index(drop=True)
+    if lacking := int(theirs.isna().all(axis=1).sum()):
+        notes.append(f"{given.source}: no cost of {lacking} of {len(keys)} architectures")
+    return found.drop(columns=[name for name in found if name in theirs]).join(theirs)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fusion.evaluation import figures
+from fusion.evaluation.fronts import Front, FrontPoint
 from fusion.evaluation.results import CurvePoint, Extent, Interval
 
 
@@ -71,3 +72,21 @@ def test_similar_indicators_stand_side_by_side():
     assert "ac" in order[:4] or "ca" in order[:4]
     assert "bd" in order[:4] or "db" in order[:4]
     assert drawn.count(".90") == 2
+
+
+def test_fronts_name_their_costs_and_what_is_drawn():
+    rows = pd.DataFrame(
+        {
+            "measured": [1.0, 2.0, 3.0],
+            "sum": [1.5, 2.5, 2.0],
+            "cost.ms": [1.0, 2.0, 3.0],
+            "cost.flops": [1e6, 1e7, np.nan],
+        }
+    )
+    points = (FrontPoint("a", 1.0, 1.5, 1.0), FrontPoint("b", 2.0, 2.5, 2.0))
+    found = {name: Front("sum", points, 0, Interval(0.0)) for name in ("ms", "flops")}
+    drawn = figures.fronts(rows, found)
+    assert {"ms", "flops", "accuracy", "front of the measured", "front of the predicted"} <= set(texts(drawn))
+    assert label(drawn) == "Accuracy against ms and flops, with the Pareto fronts."
+    assert not [text for text in texts(drawn) if "$" in text]
+    assert figures.fronts(rows, found) == drawn

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fusion.evaluation import evaluation, results
+from fusion.evaluation import evaluation, fronts, results
 
 PAGE = (Path(__file__).parents[2] / "docs" / "results-format.md").read_text(encoding="utf-8")
 SECTIONS = {
@@ -15,7 +15,7 @@ SECTIONS = {
 }
 CLASSES = {
     name: cls
-    for module in (results, evaluation)
+    for module in (results, evaluation, fronts)
     for name, cls in vars(module).items()
     if isinstance(cls, type) and cls.__module__ == module.__name__ and hasattr(cls, "__dataclass_fields__")
 }

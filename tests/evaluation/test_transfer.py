@@ -195,7 +195,7 @@ def test_json_and_back(several):
     assert Transfer.from_json(content, predictions) == several
     with pytest.raises(FusionError, match="one table for each group"):
         Transfer.from_json(content, {})
-    with pytest.raises(FusionError, match="evaluation of format 3, expected transfer"):
+    with pytest.raises(FusionError, match="evaluation of format 4, expected transfer"):
         Transfer.from_json(several.groups["nats-sss"].to_json(), predictions)
 
 

@@ -193,8 +193,8 @@ def test_json_and_back_and_files_and_back(tmp_path, result):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "format 2, expected evaluation of format 3"),
-        ({"kind": "transfer"}, "transfer of format 3, expected evaluation"),
+        ({"format": 2}, "format 2, expected evaluation of format 4"),
+        ({"kind": "transfer"}, "transfer of format 4, expected evaluation"),
         ({"methods": {"a": {"kind": "model"}}}, r"methods\.a\.defined: Field required"),
         ({"best_indicator": 3}, "best_indicator: Input should be a valid string"),
         ({"warnings": None}, "warnings: "),

@@ -9,7 +9,7 @@ from fusion.errors import FusionError, InvalidArchitecture
 from fusion.extraction import extract
 from fusion.extraction.planner import compute
 from fusion.images import load_images
-from fusion.indicators import INDICATORS
+from fusion.indicators import select
 from fusion.spaces import make_space
 from fusion.tables import IndicatorTable
 from fusion.tables.indicator_table import KEYS
@@ -20,7 +20,7 @@ from tests.tables.reading import read_rows, read_table
 SPACE = make_space("nats-tss", {"channels": 2, "cells": 1})
 BATCH = load_images("digits").batch(8)
 ARCHS = SPACE.sample(7, 0)
-NAMES = list(INDICATORS)
+NAMES = select("full")
 MODULE = "fusion.extraction.verb"
 
 

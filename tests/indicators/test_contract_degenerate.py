@@ -14,7 +14,7 @@ from fusion.extraction.planner import OK, Value, compute, plan
 from fusion.extraction.subject import make_subject
 from fusion.images import load_images
 from fusion.images.base import Batch
-from fusion.indicators import INDICATORS
+from fusion.indicators import INDICATORS, select
 from fusion.probes.base import Subject
 from fusion.spaces import make_space
 from fusion.work.devices import single_thread
@@ -25,7 +25,7 @@ X, Y = BATCH.x, BATCH.y
 SOUND = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_3x3~0|avg_pool_3x3~1|nor_conv_1x1~2|"
 DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 GRAPH = [name for name in INDICATORS if name.startswith("graph_")]
-NAMES = [n for n in INDICATORS if n not in GRAPH or n in ("graph_count_conv", "graph_shortest_conv_skip")]
+NAMES = [n for n in select("full") if n not in GRAPH or n in ("graph_count_conv", "graph_shortest_conv_skip")]
 
 
 class Nan(nn.Module):
@@ -107,7 +107,7 @@ def found() -> dict[str, dict[str, Value]]:
     """What everything gives for every case."""
     with single_thread():
         return {
-            case: {v.indicator: v for v in compute(list(INDICATORS), make())} for case, make in CASES.items()
+            case: {v.indicator: v for v in compute(select("full"), make())} for case, make in CASES.items()
         }
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from fusion.extraction.scoring import Network, score
 from fusion.images import Batch, ImageSet
-from fusion.indicators import INDICATORS
+from fusion.indicators import needs_graphs, select
 
 # Relative differences that are rounding: the order of sums depends on how a network is written. A difference
 # of two passes, and what is next to nothing of large sums, has more of it.
@@ -66,9 +66,9 @@ def compare_networks(
     >>> found["verdict"].tolist()
     ['equal', 'equal', 'equal']
     """
-    names = (
-        [name for name in INDICATORS if not name.startswith("graph_")] if indicators is None else indicators
-    )
+    names = indicators
+    if names is None:
+        names = [name for name in select("full") if not needs_graphs(name)]
     tables = [score(network, images, names, seed=seed) for network in (first, second)]
     a, b = (table["value"].astype(float) for table in tables)
     size = np.maximum(a.abs(), b.abs())
