@@ -75,7 +75,8 @@ class Subject:
         """The thin network; raises Undefined where there is none."""
         if self.build_thin is None:
             raise Undefined("needs a thin version of the network, which only a search space has")
-        network, self._thin_format = self._place(self.build_thin(), self.batch.x[:, :1, :3, :3])
+        images = self.batch.x[:, :1, :3, :3]
+        network, self._thin_format = self._place(self.build_thin(), images, weights_learn=False)
         return network
 
     @property
@@ -139,14 +140,16 @@ class Subject:
         with preserved(network), torch.enable_grad():
             return survey(network, x, forward)
 
-    def _place(self, network: nn.Module, x: Tensor) -> tuple[nn.Module, torch.memory_format]:
+    def _place(
+        self, network: nn.Module, x: Tensor, *, weights_learn: bool = True
+    ) -> tuple[nn.Module, torch.memory_format]:
         placed = inner(network).to(self.batch.x.device)
 
         def forward(x: Tensor) -> Any:
             with preserved(placed), torch.no_grad(), seeded(derive_seed("pass", self.seed)):
                 return placed.train()(x)
 
-        network, memory_format = fastest_format(placed, x.detach(), forward)
+        network, memory_format = fastest_format(placed, x.detach(), forward, weights_learn=weights_learn)
         if not is_of_spaces(network):
             keep_logits(network, self.remarks)
         return network, memory_format

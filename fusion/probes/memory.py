@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from fusion.probes.calls import Call
 
 # Layers that know both formats and change neither a shape nor a value by it.
 _LAYERS = frozenset(
@@ -31,7 +34,7 @@ def lay_out(x: Tensor, memory_format: torch.memory_format) -> Tensor:
 
 
 def fastest_format(
-    network: nn.Module, x: Tensor, forward: Callable[[Tensor], Any]
+    network: nn.Module, x: Tensor, forward: Callable[[Tensor], Any], *, weights_learn: bool = True
 ) -> tuple[nn.Module, torch.memory_format]:
     """Return the network in the faster memory format of those in which it works, and this format.
 
@@ -47,17 +50,24 @@ def fastest_format(
         Images (batch, channels, height, width).
     forward : callable
         Images -> what the network gives, each time from the same state and random draws.
+    weights_learn : bool
+        Whether gradients of the weights will be taken.
     """
     default = torch.contiguous_format
     if x.device.type != "cpu" or x.dim() != 4:
         Kept(network).to_default()
         return network, default
-    if all(_is_known(module) for module in network.modules()):
+    crashes = weights_learn and any(map(_crashes, network.modules()))
+    if not crashes and all(_is_known(module) for module in network.modules()):
         return network.to(memory_format=torch.channels_last), torch.channels_last  # type: ignore[call-overload]
     Kept(network).to_default()
     kept = Kept(network)
+    seen = _Strided()
     try:
-        expected = forward(lay_out(x[:_IMAGES], default))
+        with seen:
+            expected = forward(lay_out(x[:_IMAGES], default))
+        if crashes or (weights_learn and seen.crashes):
+            return network, default
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         found = forward(lay_out(x[:_IMAGES], torch.channels_last).clone())
         works = _agree(list(_tensors(expected)), list(_tensors(found)))
@@ -67,6 +77,41 @@ def fastest_format(
         return network, torch.channels_last
     kept.put_back()
     return network, default
+
+
+class _Strided(TorchFunctionMode):
+    """Finds out whether a convolution is called whose backward pass ends the process with channels last.
+
+    In oneDNN (as of torch 2.13) the gradient of a weight of one pixel, applied in steps to two to seven
+    channels, is written beyond its end.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.crashes = False
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Call the function, and look whether it is such a convolution."""
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") == "conv2d":
+            call = Call(-1, "conv2d", func, args, kwargs)
+            self.crashes |= _goes_wrong(call.argument(1, "weight"), call.argument(3, "stride", 1))
+        return func(*args, **kwargs)
+
+
+def _crashes(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d) and _goes_wrong(module.weight, module.stride)
+
+
+def _goes_wrong(weight: Tensor, stride: int | Sequence[int]) -> bool:
+    steps = max(stride) if isinstance(stride, Sequence) else stride
+    return tuple(weight.shape[2:]) == (1, 1) and steps > 1 and 2 <= weight.shape[1] <= 7
 
 
 class Kept:

@@ -143,7 +143,7 @@ def test_values_do_not_depend_on_what_ran_before():
 
 @pytest.mark.parametrize("name", [n for n in SPACES if n != "zoo"])
 def test_the_networks_of_the_spaces_need_no_trial(name, monkeypatch):
-    space = SPACES[name]().thin()
+    space = SPACES[name]()
     key = space.canonical(space.sample(1, seed=0)[0])
     forwards = []
     network = space.build(key, in_channels=1)
@@ -164,3 +164,31 @@ def test_score_takes_the_fast_format_too():
     assert seen[-1]
     score(lambda: Watched("view", 3), COLOUR, "naswot")
     assert not seen[-1]
+
+
+class Strided(nn.Module):
+    """A branch of one pixel in steps on few channels, as RepVGG's, in a module or called."""
+
+    def __init__(self, called, wide=64):
+        super().__init__()
+        self.called = called
+        self.large, self.small = nn.Conv2d(3, wide, 3, 2, 1), nn.Conv2d(3, wide, 1, 2)
+        self.head = nn.Linear(wide, 10)
+
+    def forward(self, x):
+        small = self.small(x)
+        if self.called:
+            small = functional.conv2d(x, self.small.weight, self.small.bias, stride=(2, 2))
+        return self.head((self.large(x) + small).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("called", [False, True])
+def test_what_ends_the_process_with_channels_last_is_not_run_so(called):
+    """The gradient of such a weight writes beyond its memory: run here, the whole suite would end."""
+    batch = load_images("noise:3x64x64").batch(16)
+    subject = Subject(partial(Strided, called), batch)
+    assert subject.memory_format is torch.contiguous_format
+    found = {value.indicator: value for value in compute(["snip", "cj", "epe_nas"], subject)}
+    assert all(value.status == OK for value in found.values())
+    wider = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1, 2), nn.Flatten(), nn.Linear(8 * 9, 10))
+    assert Subject(lambda: wider, COLOUR).memory_format is torch.channels_last
