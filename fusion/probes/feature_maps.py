@@ -40,6 +40,7 @@ class FeatureCorrelations(Watcher):
         self.calls, self.axes = calls, axes
         self.modules = [module for module in network.modules() if not any(module.children())]
         self.matrices: list[Tensor] = []
+        self.singular = 0
 
     def watched(self, stack: ExitStack) -> list[Watcher]:
         """Hook modules until the stack is left, or return what is to look at calls."""
@@ -61,11 +62,19 @@ class FeatureCorrelations(Watcher):
 
     def _see(self, features: Tensor) -> None:
         with self.meter.of("map_eigenvalues"):
-            self.matrices.append(_correlations(features[0].detach().flatten(1)))
+            rows = features[0].detach().flatten(1)
+            if self.calls is not None and rows.shape[1] <= len(rows):
+                self.singular += 1
+            else:
+                self.matrices.append(_correlations(rows))
 
     def smallest_eigenvalues(self) -> Tensor:
-        """Return (layers,), float64: the smallest eigenvalue of each layer's correlations."""
-        found = torch.zeros(len(self.matrices), dtype=torch.float64)
+        """Return (layers,), float64: the smallest eigenvalue of each layer's correlations.
+
+        It is 0 with no more positions than channels, of which the networks of the spaces have the rounding
+        error, as their tables do, and others 0.
+        """
+        found = torch.zeros(len(self.matrices) + self.singular, dtype=torch.float64)
         sizes = {len(matrix) for matrix in self.matrices}
         for size in sorted(sizes):  # one call for all matrices of a size
             which = [i for i, matrix in enumerate(self.matrices) if len(matrix) == size]
