@@ -114,6 +114,32 @@ def products(network: nn.Module, batch: Batch) -> float:
     return float(sum(count for op, count in counted.items() if str(op).rpartition(".")[2] in _PRODUCTS) / 2)
 
 
+def differences(name: str, size: int, images: int, *, double: bool) -> dict[str, float | None]:
+    """Return the relative difference of each indicator of a network; None where there is no value."""
+    space = make_space("zoo", {"size": size})
+    batch = load_images(f"noise:3x{size}x{size}").batch(images)
+    with seeded(1):
+        network = space.build(name, num_classes=batch.num_classes)
+    for module in network.modules():  # masks are drawn otherwise
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "drop_rate"):
+            vars(module)["drop_rate"] = 0.0
+    expected = {
+        **of_the_loss(network, batch),
+        **of_the_kernel(network, batch, 0),
+        "flops": products(network, batch),
+    }
+    own = copy.deepcopy(network)
+    if double:
+        own, batch = own.double(), replace(batch, x=batch.x.double())
+    found = {value.indicator: value.value for value in compute(NAMES, Subject(lambda: own, batch))}
+    return {
+        one: None if (value := found[one]) is None else abs(value - expected[one]) / abs(expected[one])
+        for one in NAMES
+    }
+
+
 def main() -> None:
     """Print the differences."""
     parser = argparse.ArgumentParser(
@@ -125,31 +151,11 @@ def main() -> None:
     parser.add_argument("--double", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    space = make_space("zoo", {"size": args.size})
-    batch = load_images(f"noise:3x{args.size}x{args.size}").batch(args.batch)
     print("| network | " + " | ".join(f"`{name}`" for name in NAMES) + " |")
     print("|---" * (len(NAMES) + 1) + "|")
     for name in args.names:
-        with seeded(1):
-            network = space.build(name, num_classes=batch.num_classes)
-        for module in network.modules():  # masks are drawn otherwise
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
-            if hasattr(module, "drop_rate"):
-                vars(module)["drop_rate"] = 0.0
-        expected = {
-            **of_the_loss(network, batch),
-            **of_the_kernel(network, batch, 0),
-            "flops": products(network, batch),
-        }
-        own, images = copy.deepcopy(network), batch
-        if args.double:
-            own, images = own.double(), replace(batch, x=batch.x.double())
-        found = {value.indicator: value.value for value in compute(NAMES, Subject(lambda: own, images))}  # noqa: B023
-        cells = []
-        for indicator in NAMES:
-            value, wanted = found[indicator], expected[indicator]
-            cells.append("-" if value is None else f"{abs(value - wanted) / abs(wanted):.0e}")
+        found = differences(name, args.size, args.batch, double=args.double)
+        cells = ["-" if value is None else f"{value:.0e}" for value in found.values()]
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 

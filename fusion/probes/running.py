@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
 from fusion.probes.calls import tensors_in
 from fusion.probes.undefined import as_undefined
+from fusion.work.devices import threads_of, wait_for
 from fusion.work.energy import energy_counter
 from fusion.work.provenance import hardware
 
@@ -57,21 +58,18 @@ def running(subject: Subject, wanted: frozenset[str]) -> Observations:
             subject.notes["bytes_of_run"] = f"of one image of {shape}"
         if wanted & {"seconds_of_run", "joules_of_run"}:
             found |= _timed(lambda: network(x), device, wanted)
-            threads = f", {torch.get_num_threads()} thread" if x.device.type == "cpu" else ""
+            count = threads_of(device)
+            threads = "" if count is None else f", {count} thread{'s' if count > 1 else ''}"
             told = f"of one image of {shape}{threads}, {hardware(device)}"
             subject.notes |= {"seconds_of_run": f"median {told}", "joules_of_run": f"mean {told}"}
     return found
 
 
 def _timed(run: Callable[[], Any], device: str, wanted: frozenset[str]) -> Observations:
-    def finish() -> None:
-        if torch.device(device).type == "cuda":
-            torch.cuda.synchronize(device)
-
     counter = energy_counter(device) if "joules_of_run" in wanted else None
     for _ in range(_WARM_UP):
         run()
-    finish()
+    wait_for(device)
     least = _SECONDS if counter is None else _SECONDS_OF_ENERGY
     joules = 0.0 if counter is None else counter()
     began = time.perf_counter()
@@ -79,7 +77,7 @@ def _timed(run: Callable[[], Any], device: str, wanted: frozenset[str]) -> Obser
     while len(seconds) < _RUNS or time.perf_counter() - began < least:
         started = time.perf_counter()
         run()
-        finish()
+        wait_for(device)
         seconds.append(time.perf_counter() - started)
     found: Observations = {"seconds_of_run": statistics.median(seconds)}
     if counter is None:

@@ -86,3 +86,14 @@ class Work:
 def device_type(device: str) -> str:
     """Return `cpu` or `cuda`."""
     return torch.device(device).type
+
+
+def wait_for(device: str) -> None:
+    """Return when the device has done all that it was told to do."""
+    if device_type(device) == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def threads_of(device: str) -> int | None:
+    """Return the number of threads that compute on a processor; None on an accelerator."""
+    return torch.get_num_threads() if device_type(device) == "cpu" else None
