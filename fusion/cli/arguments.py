@@ -68,6 +68,8 @@ def _extract(sub: argparse.ArgumentParser) -> None:
 
 def _fit(sub: argparse.ArgumentParser) -> None:
     _from_table(sub, "auto", "see `fusion list models`; default: auto", labelled=False)
+    beside = "model of several tables, such as zero: what spaces like this one taught comes first"
+    sub.add_argument("--beside", type=find_model, help=beside)
 
 
 def _predict(sub: argparse.ArgumentParser) -> None:

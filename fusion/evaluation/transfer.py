@@ -26,6 +26,7 @@ from fusion.regression.groups import (
     unseen,
     within_group,
 )
+from fusion.regression.prior import write_weights
 from fusion.regression.spec import ModelSpec
 from fusion.regression.within_table import WithinTable
 from fusion.tables import Labelled
@@ -33,6 +34,8 @@ from fusion.work import Work
 
 PREFIX = "transfer_"
 """Of the names of methods that were learned elsewhere, or on the judged group without its accuracies."""
+BESIDE = "beside_"
+"""Of the names of models fitted on accuracies of the judged group, and on what like groups taught."""
 
 
 def transfer(
@@ -42,6 +45,7 @@ def transfer(
 
     A model that can do without accuracies is fitted on the judged table without any, as `fusion.fit` of
     several tables has it: `auto` learns from those of the others that are like it, the rest from none.
+    Where some are, it is also judged as fitted on accuracies of the table `beside` them.
 
     Parameters and errors as for `evaluate`.
 
@@ -75,6 +79,14 @@ def transfer(
             for name, spec in specs.items()
             if not spec.estimator().needs_labels
         }
+        taught = {name: of.taught(data.table) for name, of in within.items()}
+        beside = {
+            BESIDE + name: replace(
+                specs[name], params={**specs[name].params, "taught": write_weights(weights)}
+            )
+            for name, weights in taught.items()
+            if weights
+        }
         elsewhere = pd.DataFrame(
             {
                 PREFIX + name: _scores(within.get(name, spec), data, others, features, settings.seed)
@@ -83,7 +95,7 @@ def transfer(
         )
         judged = evaluate_one(
             data,
-            specs,
+            {**specs, **beside},
             settings,
             work,
             elsewhere=elsewhere,
@@ -156,4 +168,12 @@ def _summary(found: Mapping[str, Evaluation], models: Sequence[str]) -> tuple[Su
         SummaryRow(f"{of}, accuracies of this group", "model", cells(dict.fromkeys(found, of), sizes))
         for of in models
     ]
+    for of in models:
+        if any(BESIDE + of in found[name].methods for name in found):
+            methods = {name: BESIDE + of if BESIDE + of in found[name].methods else of for name in found}
+            rows.append(
+                SummaryRow(
+                    f"{of}, accuracies of this group beside the others", "model", cells(methods, sizes)
+                )
+            )
     return tuple(rows)

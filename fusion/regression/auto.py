@@ -19,6 +19,7 @@ from fusion.regression.checked import moderate, positive, vector
 from fusion.regression.columns import Array
 from fusion.regression.members import MEMBERS, Member
 from fusion.regression.order import Indices, once_each, order_of_rows
+from fusion.regression.prior import read_weights
 from fusion.regression.remembered import Remembered
 from fusion.regression.target import learn_target, slopes
 from fusion.regression.views import View, Views
@@ -93,6 +94,9 @@ class Auto(FusionModel):
         "quick" leaves the trees out, which take most of the time where accuracies are few.
     random_state : int
         Of the trees.
+    taught : str
+        Weights of the Gaussian scores of indicators' ranks, as `zen=0.5,params=0.25`: their sum is the prior
+        score then, in place of the consensus. See `beside` of `fusion.fit`, which learns them.
 
     Attributes
     ----------
@@ -127,9 +131,10 @@ class Auto(FusionModel):
 
     target = "gap"
 
-    def __init__(self, effort: str = "full", random_state: int = 0) -> None:
+    def __init__(self, effort: str = "full", random_state: int = 0, taught: str = "") -> None:
         self.effort = effort
         self.random_state = random_state
+        self.taught = taught
 
     # thousands of small factorisations: with more threads most of the time goes into waiting for each other
     @threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]
@@ -155,7 +160,8 @@ class Auto(FusionModel):
         Raises
         ------
         FusionError
-            When `effort` is not known, there are more accuracies than fit into memory, or not as many groups.
+            When `effort` or `taught` is not known, there are more accuracies than fit into memory, or not as
+            many groups.
         ValueError
             When `X`, `y` or `pool` are no numbers, do not match, or `y` is not finite.
         """
@@ -170,7 +176,9 @@ class Auto(FusionModel):
         better = np.where(up, 1, -1)
         reference = self._learn_transform(values, pool)
         self.transformer_.fill_worse(better)
-        self.views_ = Views.learn(names, reference, self.transformer_, better, self.reference_ == "pool")
+        is_pool = self.reference_ == "pool"
+        taught = read_weights(self.taught)
+        self.views_ = Views.learn(names, reference, self.transformer_, better, is_pool, taught)
         self.calibration_ = None
         self.levels_ = None
         self.members_: dict[str, Member] = {}

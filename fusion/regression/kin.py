@@ -165,8 +165,8 @@ def weights(lessons: Sequence[Lesson], kind: Kind) -> dict[str, float]:
     return dict(zip(names, found.tolist(), strict=True))
 
 
-def said(found: Mapping[str, float]) -> str:
-    """Return in words from which spaces was learned, given how alike each is to a new one."""
+def said(found: Mapping[str, float], otherwise: str) -> str:
+    """Return in words from which spaces was learned, given how alike each is, or what was done otherwise."""
     alike = {group: likeness for group, likeness in found.items() if likeness >= ALIKE}
     if alike:
         groups = ", ".join(f"{group} ({likeness:.2f})" for group, likeness in alike.items())
@@ -174,7 +174,7 @@ def said(found: Mapping[str, float]) -> str:
     nearest = next(iter(found.items()), ("none", 0.0))
     return (
         f"this space is like none of those taught (nearest {nearest[0]}, {nearest[1]:.2f}, under {ALIKE}): "
-        "ranked without any accuracy"
+        f"{otherwise}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from fusion.regression.groups import (
 )
 from fusion.regression.members import MEMBERS
 from fusion.regression.predictor import Predictor
+from fusion.regression.prior import write_weights
 from fusion.regression.source import Source
 from fusion.regression.spec import ModelSpec
 from fusion.regression.subset import WithinGroup
@@ -32,7 +34,12 @@ from fusion.tables import IndicatorTable, Labelled
 _FEW = 20
 
 
-def fit(what: IndicatorTable | Labelled | Sequence[Labelled], model: str | ModelSpec = "auto") -> Predictor:
+def fit(
+    what: IndicatorTable | Labelled | Sequence[Labelled],
+    model: str | ModelSpec = "auto",
+    *,
+    beside: Predictor | Sequence[Labelled] | None = None,
+) -> Predictor:
     """Return the predictor that `model` becomes on all that `what` has.
 
     Parameters
@@ -46,12 +53,16 @@ def fit(what: IndicatorTable | Labelled | Sequence[Labelled], model: str | Model
         that it is given as one fitted on that table.
     model : str or ModelSpec
         By name with its default settings, or with others.
+    beside : Predictor or sequence of Labelled, optional
+        For `auto` on one table with accuracies: other spaces, or a model of several tables, such as `zero`.
+        What those that are like the table's space taught is thought of its architectures before its own
+        accuracies are seen, which correct it; where none is, its own are all. A note says which.
 
     Raises
     ------
     FusionError
         When the model, a setting or an indicator is not known or not in the table, the accuracies teach
-        nothing, or the model needs some and there are none.
+        nothing, the model needs some and there are none, or it learns of no other spaces.
 
     Examples
     --------
@@ -65,12 +76,20 @@ def fit(what: IndicatorTable | Labelled | Sequence[Labelled], model: str | Model
     """
     spec = ModelSpec.of(model)
     if isinstance(what, IndicatorTable):
+        if beside is not None:
+            raise FusionError(
+                "accuracies of other spaces go beside some of this one; without, fit the others alone"
+            )
         return _fit_unlabelled(what, spec)
     datas = [what] if isinstance(what, Labelled) else list(what)
     if not datas:
         raise FusionError("nothing to fit; give at least one table with accuracies")
     for each in datas:
         _check_accuracies(each)
+    if beside is not None:
+        if len(datas) > 1:
+            raise FusionError("other spaces go beside one table; give one with its accuracies")
+        return _fit_beside(datas[0], spec, beside)
     if len(datas) == 1:
         return _fit_one(datas[0], spec)
     return _fit_several(datas, spec) if spec.estimator().needs_labels else _fit_anew(datas, spec)
@@ -107,6 +126,24 @@ def _fit_one(data: Labelled, spec: ModelSpec) -> Predictor:
         ranges=_ranges(data.X[features]),
         notes=(*data.notes, *_notes("", data.networks), *_mixture(fitted.model_, data.twins.nunique())),
     )
+
+
+def _fit_beside(data: Labelled, spec: ModelSpec, beside: Predictor | Sequence[Labelled]) -> Predictor:
+    if not type(spec.estimator()).uses_kin:
+        raise FusionError(f"model {spec.model!r} learns of no other spaces; auto does")
+    if isinstance(beside, Predictor):
+        found = beside.model
+    else:
+        others = list(beside)
+        found = WithinTable.of(spec, (), grouped(others), _versions(others))
+    if not isinstance(found, WithinTable) or not found.lessons:
+        raise FusionError("beside: expected tables with accuracies, or the model that auto became on several")
+    taught = found.taught(data.table)
+    if taught:
+        spec = replace(spec, params={**spec.params, "taught": write_weights(taught)})
+    fitted = _fit_one(data, spec)
+    told = found.told(data.table, "learned from its own accuracies alone")
+    return replace(fitted, notes=(*told, *fitted.notes))
 
 
 def _fit_unlabelled(table: IndicatorTable, spec: ModelSpec) -> Predictor:

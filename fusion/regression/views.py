@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -140,6 +140,7 @@ class Views:
         transformer: IndicatorTransform,
         better: Array,
         is_pool: bool,
+        taught: Mapping[str, float],
     ) -> Views:
         """Return the views that architectures teach.
 
@@ -159,17 +160,19 @@ class Views:
             1 where higher is better, else -1.
         is_pool : bool
             Whether they are a pool and not only what is trained on; only a pool is smoothed.
+        taught : mapping of str to float
+            Indicator -> weight that other spaces taught; empty where nothing was taught.
         """
         if not is_pool:
-            return cls._learn(names, *_once(values, transformer), transformer, better)
-        said = json.dumps([list(names), values.shape, better.tolist()]).encode()
+            return cls._learn(names, *_once(values, transformer), transformer, better, taught)
+        said = json.dumps([list(names), values.shape, better.tolist(), dict(taught)]).encode()
         digest = hashlib.sha256(said + values.tobytes()).digest()
         with _lock:
             if digest in _recent:
                 _recent.move_to_end(digest)
                 return _recent[digest]
         rows = _once(values, transformer)
-        views = cls._learn(names, *rows, transformer, better)._smoothed(names, *rows)
+        views = cls._learn(names, *rows, transformer, better, taught)._smoothed(names, *rows, taught)
         for part in (views, views.prior, views.smoothing):
             for array in vars(part).values() if part is not None else ():
                 if isinstance(array, np.ndarray):
@@ -188,6 +191,7 @@ class Views:
         features: Array,
         transformer: IndicatorTransform,
         better: Array,
+        taught: Mapping[str, float],
     ) -> Views:
         """Return the views without smoothing, of values and features that `_once` gave."""
         ranks = features[:, : len(names)]
@@ -216,12 +220,14 @@ class Views:
             encoding,
             logs,
             None,
-            Prior.learn([names[j] for j in indicators], ranks[:, indicators]),
+            Prior.learn([names[j] for j in indicators], ranks[:, indicators], taught),
             code.mean(axis=0),
             code.std(axis=0) + _THIN,
         )
 
-    def _smoothed(self, names: Sequence[str], values: Array, features: Array) -> Views:
+    def _smoothed(
+        self, names: Sequence[str], values: Array, features: Array, taught: Mapping[str, float]
+    ) -> Views:
         """Return the views with indicators smoothed over a pool's encoding, where it is large enough."""
         if not (len(self.encoding) and len(self.indicators) and len(values) >= _FEWEST):
             return self
@@ -229,7 +235,7 @@ class Views:
         both = np.hstack([seen.ranks, seen.logs])
         smoothing = Smoothing.learn(seen.encoding, both)
         ranks = smoothing.apply(seen.encoding, both)[:, : len(self.indicators)]
-        prior = Prior.learn([names[j] for j in self.indicators], ranks)
+        prior = Prior.learn([names[j] for j in self.indicators], ranks, taught)
         return dataclasses.replace(self, smoothing=smoothing, prior=prior)
 
     def of(self, values: Array, features: Array) -> View:

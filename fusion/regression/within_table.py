@@ -79,9 +79,23 @@ class WithinTable:
         """Return how alike a table is to each that taught, the likest first."""
         return likenesses(self.lessons, _kind(table))
 
-    def told(self, table: IndicatorTable) -> list[str]:
-        """Return from which spaces is learned in a table, in words; nothing where it learns from none."""
-        return [said(self.likenesses(table))] if self.lessons else []
+    def taught(self, table: IndicatorTable) -> dict[str, float]:
+        """Return the weight of each indicator that spaces like a table taught; nothing without such."""
+        kind = _kind(table)
+        found = likenesses(self.lessons, kind)
+        alike = [lesson for lesson in self.lessons if found[lesson.group] >= ALIKE]
+        return weights(alike, kind) if alike else {}
+
+    def told(self, table: IndicatorTable, otherwise: str = "ranked without any accuracy") -> list[str]:
+        """Return from which spaces is learned in a table, in words; nothing where it learns from none.
+
+        Parameters
+        ----------
+        table : IndicatorTable
+        otherwise : str
+            What is done where no space is like it.
+        """
+        return [said(self.likenesses(table), otherwise)] if self.lessons else []
 
     @property
     def model_(self) -> FusionModel:
@@ -90,11 +104,9 @@ class WithinTable:
 
     def fit(self, table: IndicatorTable) -> OnIndicators:
         """Return the model fitted on a table: what like spaces taught, else see `fit_unlabelled`."""
-        likest = self.likenesses(table)
-        alike = [lesson for lesson in self.lessons if likest[lesson.group] >= ALIKE]
-        if not alike:
+        learned = self.taught(table)
+        if not learned:
             return fit_unlabelled(table, self.spec)
-        learned = weights(alike, _kind(table))
         pool = Pool(table.values([*learned]))
         return OnIndicators(KinScore(learned), [*learned]).fit(pool.table, pool=pool)
 

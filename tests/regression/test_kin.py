@@ -1,6 +1,7 @@
 """What like spaces teach: how alike they are, the weights that they give, and where nothing is learned."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,14 +9,15 @@ import pytest
 from scipy import stats
 
 from fusion.errors import FusionError
-from fusion.indicators import INDICATORS, needs_graphs
+from fusion.indicators import INDICATORS, needs_graphs, select
 from fusion.regression import Predictor, fit
+from fusion.regression.auto import Auto
 from fusion.regression.groups import Group
 from fusion.regression.kin import ALIKE, FEWEST_SHARED, Kind, Lesson, likenesses, said, weights
 from fusion.regression.within_table import FROM_KIN
 from tests.tables.small import SPACE, accuracies_of, distinct, table_of
 
-NAMES = [name for name in sorted(INDICATORS) if not needs_graphs(name)][:14]
+NAMES = [name for name in sorted(select("full")) if not needs_graphs(name)][:14]
 ONES = dict.fromkeys(NAMES, 1)
 
 
@@ -128,15 +130,15 @@ def test_a_damaged_lesson_is_refused(change):
 
 def test_it_says_from_which():
     found = likenesses([Lesson.of(group("far", 0, mixing=1), ONES)], Kind.of(made_up(3)[0], ONES))
-    assert said(found).startswith("this space is like none of those taught (nearest far, ")
+    assert said(found, "alone").startswith("this space is like none of those taught (nearest far, ")
     lessons = [Lesson.of(group(name, seed), ONES) for name, seed in (("near", 1), ("nearer", 2))]
     found = likenesses(lessons, Kind.of(made_up(2)[0], ONES))
     assert list(found) == ["nearer", "near"]
-    assert said(found) == (
+    assert said(found, "alone") == (
         f"learned from the spaces that are like this one (likeness of 1 at most): nearer (1.00), near "
         f"({found['near']:.2f})"
     )
-    assert said({}).startswith("this space is like none")
+    assert said({}, "alone").endswith(": alone")
 
 
 class TestSeveralTables:
@@ -183,3 +185,58 @@ class TestSeveralTables:
         predictor = fit(datas, "log_rank_sum")
         assert predictor.predict(b.table).equals(fit(b.table, "log_rank_sum").predict(b.table))
         assert predictor.learned_from == "no accuracies"
+
+    @pytest.mark.filterwarnings("ignore::UserWarning")
+    def test_what_a_like_one_taught_comes_before_few_accuracies(self, datas, tmp_path):
+        a, b, far = datas
+        few = b.table.labelled(replace(b.accuracies, by_arch=b.accuracies.by_arch.iloc[::8]))
+        rest = b.y.index.difference(few.y.index)
+        with_others = fit(few, beside=[a, far])
+        assert with_others.notes[0].startswith("learned from the spaces that are like this one")
+        rank = {
+            how: stats.spearmanr(model.predict(b.table)[rest], b.y[rest]).statistic
+            for how, model in (("alone", fit(few)), ("beside", with_others))
+        }
+        assert rank["beside"] > rank["alone"]
+        # by a saved model as by the tables, and again after saving
+        fit([a, far]).save(tmp_path / "several")
+        by_model = fit(few, beside=Predictor.load(tmp_path / "several"))
+        assert by_model.predict(b.table).equals(with_others.predict(b.table))
+        by_model.save(tmp_path / "one")
+        again = Predictor.load(tmp_path / "one")
+        assert again.predict(b.table).equals(by_model.predict(b.table))
+        assert "=" in again.spec.params["taught"]
+        assert again.predict(b.table, interval=0.9).shape == (60, 3)
+
+    def test_beside_unlike_ones_it_is_as_alone(self, datas):
+        a, b, far = datas
+        alone, beside = fit(far), fit(far, beside=[a, b])
+        assert "like none of those taught" in beside.notes[0]
+        assert beside.notes[0].endswith("learned from its own accuracies alone")
+        assert beside.predict(far.table).equals(alone.predict(far.table))
+
+    def test_beside_is_for_one_table_with_accuracies_and_a_model_that_learns_so(self, datas):
+        a, b, far = datas
+        for what, model, beside, told in (
+            (a, "weighted_sum", [b], "auto does"),
+            (a.table, "auto", [b], "beside some of this one"),
+            ([a, b], "auto", [far], "beside one table"),
+            (a, "auto", fit(b, "weighted_sum"), "the model that auto became on several"),
+        ):
+            with pytest.raises(FusionError, match=told):
+                fit(what, model, beside=beside)
+
+
+def test_weights_that_are_none_are_refused():
+    table, accuracy = made_up(0)
+    for text in ("zen", "zen=high", "nothing=1", "zen=inf"):
+        with pytest.raises(FusionError, match="expected weights of indicators"):
+            Auto(taught=text).fit(table, accuracy)
+
+
+def test_a_prior_that_was_taught_is_the_weighted_sum_of_ranks():
+    table, _ = made_up(0)
+    one, other = NAMES[:2]
+    model = Auto(taught=f"{one}=0.5,{other}=-2").fit(table)
+    expected = scores(table[[one, other]]) @ [0.5, -2]
+    assert stats.spearmanr(model.predict(table), expected).statistic > 0.999

@@ -25,7 +25,7 @@ def learned(table, is_pool=True):
     better = np.array([1 if n not in INDICATORS or INDICATORS[n].higher_is_better else -1 for n in names])
     values = table.to_numpy()
     transformer = IndicatorTransform().fit(values).fill_worse(better)
-    return Views.learn(names, values, transformer, better, is_pool), transformer.transform(values)
+    return Views.learn(names, values, transformer, better, is_pool, {}), transformer.transform(values)
 
 
 def test_each_column_is_seen_as_what_it_is():
@@ -78,7 +78,7 @@ def test_the_prior_is_the_standardised_consensus():
 
 def test_a_prior_of_nothing_is_0():
     for ranks in (np.empty((9, 0)), np.ones((9, 2))):
-        prior = Prior.learn(["zen", "meco"][: ranks.shape[1]], ranks)
+        prior = Prior.learn(["zen", "meco"][: ranks.shape[1]], ranks, {})
         assert np.array_equal(prior.apply(ranks), np.zeros(9))
 
 
@@ -107,8 +107,8 @@ def test_the_same_row_twice_teaches_nothing_more():
     names, values = list(table), table.to_numpy()
     better = np.ones(len(names))
     transformer = IndicatorTransform().fit(values).fill_worse(better)
-    once = Views.learn(names, values, transformer, better, False)
-    twice = Views.learn(names, np.vstack([values, values[:30]]), transformer, better, False)
+    once = Views.learn(names, values, transformer, better, False, {})
+    twice = Views.learn(names, np.vstack([values, values[:30]]), transformer, better, False, {})
     assert once.to_state() == twice.to_state()
 
 
