@@ -5,7 +5,7 @@
 DIR holds nats-tss/, nats-sss/, nas-bench-101/, darts/ and nds/ with the published accuracies (see
 benches/accuracy_tables.py; of NDS the JSON files as published). Each NAME is one of the table below, without
 `-structure`; by default all. Two models are written for each: NAME reads the indicators of its table and the
-encoding, NAME-structure the encoding alone, for which no network is run. `zero` learns from no accuracy.
+encoding, NAME-structure the encoding alone, for which no network is run. `zero` learns from all of them.
 The page of all models, README.md in their folder, is written anew from their cards.
 
 Where there are many accuracies, 1,000 networks drawn with seed 0 are learned from, and the model is judged on
@@ -198,7 +198,7 @@ def ship(name: str, data: Path, out: Path) -> None:
 
 
 def ship_zero(data: Path, out: Path) -> None:
-    """Write the model that learns from no accuracy and ranks within any table."""
+    """Write the model that ranks within any table, by what like spaces taught."""
     groups: list[Labelled] = []
     for one in SHIPPED.values():
         table = fusion.load(one.table)
@@ -229,8 +229,9 @@ the limits. Fitted, judged and written into this page by
 python benches/ship_models.py --data DIR
 ```
 
-where DIR holds the published accuracies. `zero` learned from none: it ranks the architectures of any
-indicator table (`--indicators`). `digits-tss` is the weighted sum that `fusion run digits` fits on all of its
+where DIR holds the published accuracies. `zero` ranks the architectures of any indicator table (`--indicators`):
+by what those of its eleven spaces taught that are like the table's, else without accuracies; and it goes
+before few accuracies of a space (`fusion fit --beside zero`). `digits-tss` is the weighted sum that `fusion run digits` fits on all of its
 600 random networks of [data/digits-tss](../data/digits-tss/README.md); how far to trust it: `report.html` of
 that run.
 """
