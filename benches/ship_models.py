@@ -230,10 +230,10 @@ python benches/ship_models.py --data DIR
 ```
 
 where DIR holds the published accuracies. `zero` ranks the architectures of any indicator table
-(`--indicators`): by what those of its eleven spaces taught that are like the table's, else without accuracies;
-and it goes before few accuracies of a space (`fusion fit --beside zero`). `digits-tss` is the weighted sum that
-`fusion run digits` fits on all of its 600 random networks of [data/digits-tss](../data/digits-tss/README.md);
-how far to trust it: `report.html` of that run.
+(`--indicators`): by what those of its eleven spaces taught that are like the table's, else without
+accuracies; and it goes before few accuracies of a space (`fusion fit --beside zero`). `digits-tss` is the
+weighted sum that `fusion run digits` fits on all of its 600 random networks of
+[data/digits-tss](../data/digits-tss/README.md); how far to trust it: `report.html` of that run.
 """
 
 
