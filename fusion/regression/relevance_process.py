@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
+from scipy.linalg import LinAlgError, cho_solve, cholesky, lapack, solve_triangular
 from scipy.optimize import minimize
 
 from fusion.regression.checked import moderate, vector, within
@@ -178,8 +178,19 @@ def _factor(parameters: Array, rows: Rows) -> Array:
     """Return the lower Cholesky factor of the covariance of the rows with noise."""
     own = _covariance(parameters, rows, rows)
     own[np.diag_indices_from(own)] += np.exp(parameters[6]) + _JITTER
-    factor: Array = cholesky(own, lower=True, overwrite_a=True)
-    return factor
+    return _lower(own)
+
+
+def _lower(covariance: Array) -> Array:
+    """Return the lower Cholesky factor; the diagonal is raised where rounding leaves no positive one."""
+    more = 1e-12 * float(np.trace(covariance)) / len(covariance)
+    while True:
+        try:
+            factor: Array = cholesky(covariance, lower=True)
+            return factor
+        except LinAlgError:
+            covariance[np.diag_indices_from(covariance)] += more
+            more *= 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +233,7 @@ class _Posterior:
             along = matern(self.far, l2)
             covariance += v4 * along
         covariance[np.diag_indices_from(covariance)] += noise + _JITTER
-        factor = cholesky(covariance, lower=True, overwrite_a=True)
+        factor = _lower(covariance)
         solved = cho_solve((factor, True), self.rest)
         # the inverse, of which only the lower half is computed: whole by symmetry
         slope = np.tril(lapack.dpotri(factor, lower=1)[0])

@@ -26,6 +26,8 @@ _ENCODING = "encoding."
 _GRAPH = "graph_"
 # Architectures of a pool from which smoothing is learned.
 _FEWEST = 50
+# Share of a pool's networks that the encoding must tell apart, or it says too little of them.
+_APART = 0.9
 # Standard deviations beyond which values are drawn in: of logarithms, and of the encoding.
 _FAR = 4.0
 _FARTHEST = 1e6
@@ -228,10 +230,12 @@ class Views:
     def _smoothed(
         self, names: Sequence[str], values: Array, features: Array, taught: Mapping[str, float]
     ) -> Views:
-        """Return the views with indicators smoothed over a pool's encoding, where it is large enough."""
+        """Return the views with indicators smoothed over the encoding, where that describes a pool enough."""
         if not (len(self.encoding) and len(self.indicators) and len(values) >= _FEWEST):
             return self
         seen = self.of(values, features)
+        if len(np.unique(seen.encoding, axis=0)) < _APART * len(values):
+            return self  # the differences of networks that are encoded alike are no noise
         both = np.hstack([seen.ranks, seen.logs])
         smoothing = Smoothing.learn(seen.encoding, both)
         ranks = smoothing.apply(seen.encoding, both)[:, : len(self.indicators)]

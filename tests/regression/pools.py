@@ -11,8 +11,9 @@ LOWER = next(n for n in INDICATORS if not INDICATORS[n].higher_is_better and not
 def pool_of(n=80, seed=0, missing=True):
     """Return a table, and accuracies of which its indicators tell."""
     rng = np.random.default_rng(seed)
-    code = rng.integers(0, 3, (n, 4)).astype(float)
-    quality = code @ [1.0, 0.5, 0.2, 0.0] + 0.3 * code[:, 0] * code[:, 1]
+    # no two are encoded alike
+    code = (rng.permutation(3**6)[:n, None] // 3 ** np.arange(6) % 3).astype(float)
+    quality = code[:, :3] @ [1.0, 0.5, 0.2] + 0.3 * code[:, 0] * code[:, 1]
     noise = rng.normal(size=(n, 4))
     table = pd.DataFrame(
         {
@@ -22,7 +23,7 @@ def pool_of(n=80, seed=0, missing=True):
             "meco": 1e20 * (quality + 2 * noise[:, 3]),
             "graph_depth": code[:, 0] + code[:, 1],
             "graph_paths": code[:, 2],
-            **{f"encoding.{j}": code[:, j] for j in range(4)},
+            **{f"encoding.{j}": code[:, j] for j in range(6)},
         },
         index=[f"a{i}" for i in range(n)],
     )

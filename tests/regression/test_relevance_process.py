@@ -189,3 +189,21 @@ def test_a_state_that_is_none_is_refused(change):
     state = RelevanceProcess.given(drawn(3), rows, goal).to_state()
     with pytest.raises(ValueError, match=r"parameters|solved"):
         RelevanceProcess.from_state(state | change, rows)
+
+
+def test_rounding_that_leaves_no_factor_is_outdone():
+    """Equal rows, next to no noise, and entries of 1e20: what is added to the diagonal is lost in them."""
+    rng = np.random.default_rng(0)
+    features = 1e4 * rng.integers(1, 4, (60, 1)).astype(float)
+    rows = Rows(rng.normal(size=60), features, features)
+    parameters = np.array([-10.0, 6.0, 6.0, -10.0, 0.5, 0.5, -10.0, 6.0])
+    own = module._covariance(parameters, rows, rows)
+    own[np.diag_indices(60)] += np.exp(-10.0)
+    with pytest.raises(np.linalg.LinAlgError):
+        np.linalg.cholesky(own)
+    goal = rng.normal(size=60)
+    process = RelevanceProcess.given(parameters, rows, goal)
+    assert np.isfinite(process.predict(rows)).all()
+    loss, slope = module._Posterior.of(rows, goal, 0.5).loss(parameters)
+    assert np.isfinite(loss)
+    assert np.isfinite(slope).all()

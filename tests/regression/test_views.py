@@ -35,7 +35,7 @@ def test_each_column_is_seen_as_what_it_is():
     names = np.array(table.columns)
     assert list(names[views.indicators]) == sorted([LOWER, "meco", "params", "zen"])
     assert list(names[views.others]) == ["graph_depth", "graph_paths"]
-    assert list(names[views.encoding]) == [f"encoding.{j}" for j in range(4)]
+    assert list(names[views.encoding]) == [f"encoding.{j}" for j in range(6)]
     view = views.of(table.to_numpy(), features)
     expected = IndicatorTransform().fit(table).scores(table)[:, views.indicators]
     known = np.isfinite(expected)
@@ -96,7 +96,11 @@ def test_indicators_of_a_pool_are_smoothed_over_the_encoding():
     assert np.abs(view.ranks - raw.ranks).max() > 0.1
     assert np.isclose(view.prior.mean(), 0, atol=1e-4)
     assert np.isclose(view.prior.std(), 1, atol=1e-4)
-    # not of few, nor without encoding or indicators
+    # not of few, nor without encoding or indicators, nor over one that many share
+    coarse = table.copy()
+    encoded = [name for name in table if name.startswith("encoding.")]
+    coarse[encoded] = coarse[encoded].iloc[np.arange(len(table)) // 2].to_numpy()
+    assert learned(coarse)[0].smoothing is None
     assert learned(table[:49])[0].smoothing is None
     assert learned(table[["zen", "params"]])[0].smoothing is None
     assert learned(table.filter(like="encoding."))[0].smoothing is None
