@@ -100,8 +100,14 @@ class Zoo(Space):
         return family(self.canonical(arch))
 
     def features(self, arch: str) -> dict[str, float | str]:
-        """Return nothing: a name describes no network."""
-        return {}
+        """Return the image size at which the library's trained weights are judged, nothing of other networks.
+
+        A name describes no network, but larger images make an accuracy higher. Nothing is downloaded;
+        without the library nothing is known.
+        """
+        place, _, name = self.canonical(arch).rpartition(":")
+        size = _judged_at(place, name) if place in LIBRARIES else None
+        return {} if size is None else {"image_size": float(size)}
 
     def build(self, arch: str, *, in_channels: int = 3, num_classes: int = 10) -> nn.Module:
         place, _, name = self.canonical(arch).rpartition(":")
@@ -122,6 +128,25 @@ class Zoo(Space):
 
     def thin(self) -> Space:
         return self
+
+
+@cache
+def _judged_at(library: str, name: str) -> int | None:
+    """Return the image size at which trained weights of a network are judged; None where none is known."""
+    try:
+        if library == "timm":
+            known = import_module("timm").get_pretrained_cfg(name)
+            return None if known is None else int((known.test_input_size or known.input_size)[-1])
+        weights = import_module("torchvision.models").get_model_weights(name).DEFAULT
+        return int(weights.transforms().crop_size[0])
+    except (
+        ImportError,
+        AttributeError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+    ):  # not installed, or not trained
+        return None
 
 
 def _maker(place: str, name: str) -> Callable[[dict[str, Any]], Any]:

@@ -1,7 +1,7 @@
 """Networks by name, of libraries that stand in for timm and torchvision, and of files."""
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from fusion.errors import FusionError, InvalidArchitecture
 from fusion.extraction import extract, score
 from fusion.extraction.scoring import load_network
 from fusion.spaces import make_space
-from fusion.spaces.zoo import _names, family
+from fusion.spaces.zoo import _judged_at, _names, family
 from fusion.tables.choosing import named_architectures
 from fusion.work import Work
 
@@ -36,11 +36,17 @@ def libraries(monkeypatch):
     timm, vision, models = ModuleType("timm"), ModuleType("torchvision"), ModuleType("torchvision.models")
     timm.list_models = lambda: ["resnet18", "resnet50", "tf_efficientnet_b0", "vit_tiny_patch16_224"]
     timm.create_model = create_model
+    sizes = {"resnet18": (None, (3, 224, 224)), "resnet50": ((3, 288, 288), (3, 224, 224))}
+    timm.get_pretrained_cfg = lambda name: (
+        SimpleNamespace(test_input_size=sizes[name][0], input_size=sizes[name][1]) if name in sizes else None
+    )
 
     def resnet18(*, weights=None, **kwargs):
         assert weights is None
         return small(kwargs["num_classes"], 3)
 
+    crop = SimpleNamespace(crop_size=[232])
+    models.get_model_weights = lambda name: SimpleNamespace(DEFAULT=SimpleNamespace(transforms=lambda: crop))
     models.list_models = lambda: ["resnet18"]
     models.get_model_builder = lambda name: resnet18
     models.get_model = lambda name, **kwargs: resnet18(**kwargs)
@@ -48,8 +54,10 @@ def libraries(monkeypatch):
     for name, module in (("timm", timm), ("torchvision", vision), ("torchvision.models", models)):
         monkeypatch.setitem(sys.modules, name, module)
     _names.cache_clear()
+    _judged_at.cache_clear()
     yield
     _names.cache_clear()
+    _judged_at.cache_clear()
 
 
 @pytest.fixture
@@ -58,8 +66,23 @@ def none(monkeypatch):
     for name in ("timm", "torchvision", "torchvision.models"):
         monkeypatch.setitem(sys.modules, name, None)
     _names.cache_clear()
+    _judged_at.cache_clear()
     yield
     _names.cache_clear()
+    _judged_at.cache_clear()
+
+
+def test_the_library_says_at_which_size_its_weights_are_judged(libraries):
+    zoo = make_space("zoo")
+    assert zoo.features("timm:resnet18") == {"image_size": 224}
+    assert zoo.features("timm:resnet50") == {"image_size": 288}
+    assert zoo.features("torchvision:resnet18") == {"image_size": 232}
+    assert zoo.features("timm:vit_tiny_patch16_224") == zoo.features("nets.py:small") == {}
+
+
+def test_without_the_library_no_size_is_known(none):
+    zoo = make_space("zoo")
+    assert zoo.features("timm:resnet18") == zoo.features("torchvision:resnet18") == {}
 
 
 def test_names_are_listed_by_pattern_and_drawn(libraries):
