@@ -83,6 +83,8 @@ def _predict(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--images", help="where the model's images lie here, to extract from; with --within any")
     share = "such as 0.9: ends between which so many accuracies lie"
     sub.add_argument("--interval", type=float, default=argparse.SUPPRESS, help=share)
+    front = "costs, columns of the file of architectures: says which are on the Pareto front against each"
+    sub.add_argument("--front", nargs="+", default=[], metavar="COLUMN", help=front)
     sub.add_argument("--out", required=True, type=Path, help="CSV or Parquet file to write")
     _by(sub)
     within = sub.add_argument_group("with --within")

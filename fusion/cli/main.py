@@ -183,6 +183,8 @@ def _predict(args: argparse.Namespace) -> None:
         found = answer_file(args.model, rows, **by)
     _told(found.told)
     write_frame(args.out, found.frame)
+    if args.front:
+        write_frame(args.out, found.with_fronts(args.front).frame)
     print(*found.lines[:-1], f"{found.lines[-1]}: {args.out}", sep="\n")
 
 

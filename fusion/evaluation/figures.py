@@ -36,9 +36,10 @@ from fusion.evaluation.drawing import (
     svg,
 )
 from fusion.evaluation.evaluation import SearchRuns
-from fusion.evaluation.fronts import PREFIX, Front, pareto
+from fusion.evaluation.fronts import PREFIX, Front
 from fusion.evaluation.results import CurvePoint, Interval
 from fusion.evaluation.words import MINUS, decimals, number
+from fusion.tables.costs import pareto
 
 MAX_WEIGHTS = 20  # rows of the weights figure
 MAX_VECTOR_POINTS = 2500  # more points than that are drawn as an image, or the file grows to megabytes

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fusion.evaluation.results import Interval
+from fusion.tables.costs import pareto
 
 PREFIX = "cost."
 """Of the columns of the predictions that are costs."""
@@ -52,21 +53,6 @@ class Front:
     points: tuple[FrontPoint, ...]
     left_out: int
     regret: Interval
-
-
-def pareto(cost: NDArray[np.float64], accuracy: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the places of those than which none costs less and is better, the cheapest first.
-
-    Of equal ones the first is taken.
-
-    Examples
-    --------
-    >>> pareto(np.array([3.0, 1.0, 2.0, 2.0]), np.array([0.9, 0.5, 0.4, 0.7])).tolist()
-    [1, 3, 0]
-    """
-    order = np.lexsort((-accuracy, cost))
-    before = np.maximum.accumulate(np.concatenate([[-np.inf], accuracy[order][:-1]]))
-    return order[accuracy[order] > before]
 
 
 def regret(cost: NDArray[np.float64], predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> float:

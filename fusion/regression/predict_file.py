@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from fusion.benchmarks.source import AccuracySettings, load_accuracies
@@ -21,6 +22,7 @@ from fusion.regression.within_time import WithinSettings, predict_within
 from fusion.spaces import Space
 from fusion.tables import IndicatorTable
 from fusion.tables.choosing import Rows, find_rows
+from fusion.tables.costs import pareto
 from fusion.work import Work
 
 Remarks: TypeAlias = Sequence[warnings.WarningMessage]
@@ -48,18 +50,54 @@ class Answer:
         What a reader should know: rows that were left out, remarks on the predictions; a line each.
     lines : tuple of str
         What was done.
+    lower_is_better : bool
+        Whether errors or losses are predicted.
     """
 
     frame: pd.DataFrame
     told: tuple[str, ...]
     lines: tuple[str, ...]
+    lower_is_better: bool
 
     @classmethod
-    def of(cls, rows: Rows, predicted: pd.DataFrame, remarks: Remarks, lines: Iterable[str]) -> Answer:
+    def of(
+        cls,
+        rows: Rows,
+        predicted: pd.DataFrame,
+        remarks: Remarks,
+        lines: Iterable[str],
+        lower_is_better: bool,
+    ) -> Answer:
         """Return the predictions of rows, with remarks that were caught."""
         columns = {str(name): column.to_numpy() for name, column in predicted.items() if name != "arch"}
         told = (*rows.told, *(str(remark.message) for remark in remarks))
-        return cls(rows.columns.assign(**columns), told, tuple(lines))
+        return cls(rows.columns.assign(**columns), told, tuple(lines), lower_is_better)
+
+    def with_fronts(self, costs: Sequence[str]) -> Answer:
+        """Return the same with a column `front_NAME` for each cost, a column of the file.
+
+        It says which rows are on the Pareto front: none costs less and is predicted better.
+
+        Raises
+        ------
+        FusionError
+            When there is no such column, or it holds words.
+        """
+        predicted = self.frame["predicted"].to_numpy(dtype=float)
+        columns = {}
+        for name in costs:
+            if name not in self.frame:
+                there = ", ".join(map(str, self.frame.columns))
+                raise FusionError(f"no column {name!r} beside the architectures; there are: {there}")
+            cost = pd.to_numeric(self.frame[name], errors="coerce").to_numpy(dtype=float)
+            known = np.flatnonzero(np.isfinite(cost))
+            if not len(known):
+                raise FusionError(f"column {name!r} has no numbers; name a column of costs")
+            on = np.zeros(len(cost), dtype=bool)
+            better = predicted[known] * (-1 if self.lower_is_better else 1)
+            on[known[pareto(cost[known], better)]] = True
+            columns[f"front_{name}"] = on
+        return replace(self, frame=self.frame.assign(**columns))
 
 
 def answer_file(
@@ -116,7 +154,8 @@ def answer_file(
         )
     counts = found["source"].value_counts()
     by = ", ".join(f"{count} {_SAID[str(source)]}" for source, count in counts.items())
-    return Answer.of(rows, found, remarks, [f"{len(found)} architectures predicted ({by})"])
+    done = [f"{len(found)} architectures predicted ({by})"]
+    return Answer.of(rows, found, remarks, done, predictor.lower_is_better)
 
 
 def within_file(
@@ -155,4 +194,4 @@ def within_file(
         found = predict_within(
             *(space, rows.archs, known), images=images, seconds=seconds, out=out, settings=settings, work=work
         )
-    return Answer.of(rows, found.frame, remarks, found.lines())
+    return Answer.of(rows, found.frame, remarks, found.lines(), known.lower_is_better)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fusion.errors import FusionError
 from fusion.spaces import Space
@@ -90,3 +92,18 @@ def read_costs(
     frame = pd.DataFrame(read, dtype="float64").set_axis(keys)
     notes = [f"{table.path}: no numbers in column {name}, which is left out" for name in words]
     return Costs(frame.groupby(level=0, sort=False).mean(), str(table.path), tuple(notes))
+
+
+def pareto(cost: NDArray[np.float64], accuracy: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the places of those than which none costs less and is better, the cheapest first.
+
+    Of equal ones the first is taken.
+
+    Examples
+    --------
+    >>> pareto(np.array([3.0, 1.0, 2.0, 2.0]), np.array([0.9, 0.5, 0.4, 0.7])).tolist()
+    [1, 3, 0]
+    """
+    order = np.lexsort((-accuracy, cost))
+    before = np.maximum.accumulate(np.concatenate([[-np.inf], accuracy[order][:-1]]))
+    return order[accuracy[order] > before]

@@ -5,7 +5,8 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.evaluation.fronts import fronts, pareto, regret, with_costs
+from fusion.evaluation.fronts import fronts, regret, with_costs
+from fusion.tables.costs import pareto
 
 numbers = st.lists(st.tuples(*[st.integers(0, 6)] * 3), min_size=1, max_size=12)
 

@@ -61,7 +61,7 @@ def test_search_and_evaluate_take_errors_too(work, numbered, tmp_path, capsys):
     assert main(["evaluate", *read, "--splits", "2", "--bootstrap", "5", "--out", str(tmp_path / "e")]) == 0
 
 
-def test_predict_keeps_columns_and_writes_what_the_name_says(work, tmp_path):
+def test_predict_keeps_columns_and_writes_what_the_name_says(work, tmp_path, capsys):
     archs = pd.read_csv(work / "archs.csv")[:4].assign(note=["a", "b", "c", "d"], cost=[1.5, 2.0, 3.0, 4.0])
     archs.rename(columns={"arch": "network"}).to_csv(tmp_path / "in.csv", index=False)
     predict = ["predict", "--model", str(work / "model"), "--indicators", str(work / "indicators")]
@@ -72,6 +72,14 @@ def test_predict_keeps_columns_and_writes_what_the_name_says(work, tmp_path):
     assert list(text.columns) == ["network", "note", "cost", "predicted", "rank", "source"]
     assert list(text["note"]) == ["a", "b", "c", "d"]
     assert text["predicted"].tolist() == binary["predicted"].tolist()
+    assert main([*predict, "--out", str(tmp_path / "f.csv"), "--front", "cost"]) == 0
+    found = pd.read_csv(tmp_path / "f.csv")
+    best = found["predicted"].cummax().shift(fill_value=-np.inf)  # costs rise
+    assert found["front_cost"].tolist() == (found["predicted"] > best).tolist()
+    for column, told in (("ms", "no column 'ms' beside the architectures"), ("note", "has no numbers")):
+        assert main([*predict, "--out", str(tmp_path / "g.csv"), "--front", column]) == 1
+        assert told in capsys.readouterr().err
+        assert len(pd.read_csv(tmp_path / "g.csv")) == 4  # the predictions are kept
 
 
 def test_predict_takes_all_that_are_in_a_table_and_tells_the_others_in_one_line(work, tmp_path, capsys):
