@@ -20,6 +20,7 @@ import gzip
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,12 @@ def nds(family: str) -> Callable[[Path], pd.Series[float]]:
     return lambda data: Nds(data / "nds" / f"{family}_in.json").accuracies()["accuracy"]
 
 
+def zoo(data: Path) -> pd.Series[float]:
+    """Return the ImageNet accuracies of networks of timm."""
+    known = pd.read_parquet(data / "zoo" / "imagenet.parquet")
+    return pd.Series(known["top1"].astype(float).to_numpy(), "timm:" + known["architecture"])
+
+
 _NDS = "ImageNet top-1 accuracy (Network Design Spaces)"
 SHIPPED = {
     "nats-tss-cifar10": Shipped(
@@ -99,6 +106,7 @@ SHIPPED = {
         f"nds-{family.lower()}-imagenet": Shipped(f"data/nds/{family.lower()}", _NDS, nds(family))
         for family in ("DARTS", "ENAS", "NASNet", "PNAS", "Amoeba", "ResNeXt-A", "ResNeXt-B")
     },
+    "zoo-imagenet": Shipped("data/zoo-imagenet/indicators", "ImageNet top-1 accuracy (timm)", zoo),
 }
 
 
@@ -126,6 +134,14 @@ def predicted(model: Predictor, keys: Sequence[str], table: IndicatorTable) -> p
     return model.predict(table.only(keys), interval=INTERVAL).loc[list(keys)]
 
 
+def folds(twins: Sequence[str], order: np.ndarray[Any, np.dtype[np.intp]]) -> np.ndarray[Any, Any]:
+    """Return the fold of each network: in turn, in an order drawn at random; twins in that of the first."""
+    first: dict[str, int] = {}
+    for place, network in enumerate(order):
+        first.setdefault(twins[network], place if len(set(twins)) == len(twins) else len(first))
+    return np.array([first[twin] % FOLDS for twin in twins])
+
+
 def fit_and_judge(
     table: IndicatorTable, accuracies: pd.Series[float], target: str, spec: ModelSpec
 ) -> tuple[Predictor, pd.DataFrame, str]:
@@ -136,9 +152,9 @@ def fit_and_judge(
         rest = accuracies.index[np.sort(order[SIZE:])]
         return model, predicted(model, list(rest), table), f"on the {len(rest):,} other networks of the table"
     parts = []
+    fold_of = folds([table.space.twins(str(key)) for key in accuracies.index], order)
     for fold in range(FOLDS):
-        held = np.zeros(len(order), bool)
-        held[order[fold::FOLDS]] = True
+        held = fold_of == fold
         part = fitted(table, accuracies[~held], target, spec)
         parts.append(predicted(part, list(accuracies.index[held]), table))
     how = f"on all {len(order):,}, each predicted by a like model of the other four of {FOLDS} folds"
