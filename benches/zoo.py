@@ -5,7 +5,7 @@
 DIR/zoo/imagenet.parquet holds ImageNet accuracies of networks of timm, with parameters, multiply-adds,
 activations and the image size at which they were judged. The networks of data/zoo-imagenet/indicators are
 split by family into eight parts; what is predicted of each part was learned on the others. Printed are
-Kendall's tau and Spearman's correlation over all predictions, mean over `--repeats` ways to split; of a single
+Kendall's tau and Spearman's correlation over all predictions, mean over `--repeats` ways to split; of one
 number, its correlation. `auto` reads indicators and, as the space's encoding, the image size, for which timm
 must be installed.
 """
@@ -94,8 +94,8 @@ def main() -> None:
     X, y, families = data.X, data.y, data.twins.to_numpy()
     sizes = np.log(known.loc[X.index, [*SIZES]])
     indicators = X[[name for name in data.indicators if X[name].min() < X[name].max()]]
-    logs = indicators.map(lambda value: np.sign(value) * np.log1p(abs(value)))
-    logs = logs.fillna(logs.min() - 1)
+    grown: pd.DataFrame = indicators.map(lambda value: np.sign(value) * np.log1p(abs(value)))
+    logs: pd.DataFrame = grown.fillna(grown.min() - 1)
     both = X.join(sizes.add_prefix("encoding."))
     ways: dict[str, Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]] = {
         "trees on these four": lambda train: by_trees(sizes, y, train),
