@@ -13,6 +13,7 @@ must be installed.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def main() -> None:
     frame = pd.DataFrame({"accuracy": accuracy}).join(unknown).rename_axis("arch")
     data = Labelled.join(table, fusion.tables.Accuracies.from_frame(frame, "timm"))
     X, y, families = data.X, data.y, data.twins.to_numpy()
-    sizes = np.log(known.loc[X.index, [*SIZES]])
+    sizes: pd.DataFrame = known.loc[X.index, [*SIZES]].map(math.log)
     indicators = X[[name for name in data.indicators if X[name].min() < X[name].max()]]
     grown: pd.DataFrame = indicators.map(lambda value: np.sign(value) * np.log1p(abs(value)))
     logs: pd.DataFrame = grown.fillna(grown.min() - 1)
