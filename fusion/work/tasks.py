@@ -7,8 +7,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from itertools import takewhile
 from multiprocessing import resource_tracker
 from typing import Any, TypeVar
@@ -18,6 +20,7 @@ from joblib import Parallel, delayed
 from joblib.externals.loky.backend import resource_tracker as loky_tracker
 from tqdm import tqdm
 
+from fusion.errors import FusionError
 from fusion.plugins import search_in, search_places
 from fusion.storage.parts import PartStore
 from fusion.work.devices import single_thread
@@ -79,7 +82,25 @@ def _in_workers(
     pool = Parallel(n_jobs=workers, return_as=order, pre_dispatch="2*n_jobs")
     with _interrupted_later():
         results: Iterator[Result] = pool(delayed(_in_worker)(_SearchPath(), function, task) for task in tasks)
-    return results
+    return _unless_lost(results)
+
+
+class _Lost(FusionError):
+    """A worker process ended by itself."""
+
+
+def _unless_lost(results: Iterator[Result]) -> Iterator[Result]:
+    try:
+        yield from results
+    except BrokenProcessPool:
+        raise _Lost(
+            "a worker process was ended from outside or crashed, mostly for want of memory: use fewer workers or "
+            "a smaller batch"
+        ) from None
+
+
+def _numbered(function: Callable[[Task], Result], task: tuple[int, Task]) -> tuple[int, Result]:
+    return task[0], function(task[1])
 
 
 def in_order(
@@ -98,6 +119,13 @@ def in_order(
     if workers == 1 or len(tasks) <= 1:
         return map(function, tasks)
     return _in_workers(function, tasks, workers, ordered=True)
+
+
+def _noted(tasks: Iterable[Task], in_hand: dict[int, Task]) -> Iterator[tuple[int, Task]]:
+    """Yield tasks with their numbers, and note each when it is handed on."""
+    for number, task in enumerate(tasks):
+        in_hand[number] = task
+        yield number, task
 
 
 @contextmanager
@@ -152,11 +180,13 @@ def run_tasks(
     """
     # read here: workers are fed by other threads, which know no context
     moment = _UNTIL.get()
-    begun = takewhile(lambda _: time.monotonic() < moment, tasks)
+    in_hand: dict[int, Task] = {}
+    begun = _noted(takewhile(lambda _: time.monotonic() < moment, tasks), in_hand)
+    numbered = partial(_numbered, function)
     if workers == 1 or len(tasks) <= 1:
-        results: Iterator[list[Row]] = (_in_one_thread(function, task) for task in begun)
+        results: Iterator[tuple[int, list[Row]]] = (_in_one_thread(numbered, task) for task in begun)
     else:
-        results = _in_workers(function, begun, workers)
+        results = _in_workers(numbered, begun, workers)
     pending: list[Row] = []
     last = time.monotonic()
     try:
@@ -169,13 +199,20 @@ def run_tasks(
             mininterval=0.5 if sys.stderr.isatty() else 30.0,  # a log file wants few lines
             disable=not progress,
         )
-        for rows in bar:
+        for number, rows in bar:
+            del in_hand[number]
             pending += rows
             if time.monotonic() - last >= flush_seconds:
                 # emptied first: an error in `add` must not write the same rows again below
                 batch, pending = pending, []
                 store.add(pd.DataFrame(batch))
                 last = time.monotonic()
+    except _Lost as lost:
+        names = ", ".join(str(getattr(task, "key", task)) for task in [*in_hand.values()])
+        raise FusionError(
+            f"{lost}. What was computed is kept, and the same command goes on; where it ends there again, "
+            f"leave one of these out: {names}"
+        ) from None
     finally:
         if pending:
             store.add(pd.DataFrame(pending))

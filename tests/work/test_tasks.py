@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
+from fusion.errors import FusionError
 from fusion.plugins import load_object
 from fusion.work.tasks import has_deadline, run_tasks, until
 
@@ -135,3 +136,24 @@ def test_an_early_interrupt_ends_in_one_line(tmp_path):
     _, rest = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in (told + rest).decode()
+
+
+def die_at_7(task):
+    if task == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.01)
+    return [{"key": task}]
+
+
+def test_a_worker_that_is_killed_loses_nothing_and_names_what_was_in_hand():
+    store = Store()
+    with pytest.raises(FusionError, match="fewer workers or a smaller batch") as told:
+        run_tasks(die_at_7, list(range(60)), store, workers=2, progress=False, flush_seconds=0)
+    assert "7" in str(told.value).rpartition(": ")[2].split(", ")
+    done = store.rows
+    assert 7 not in done
+    assert len(done) == len(set(done))
+    # and another run goes on
+    rest = [task for task in range(60) if task not in done and task != 7]
+    run_tasks(die_at_7, rest, store, workers=2, progress=False)
+    assert sorted(store.rows) == [task for task in range(60) if task != 7]
