@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from fusion.indicators.base import INDICATORS, needs_graphs
-from fusion.probes.base import BUILDING, PROBES, Observations, Subject, provider
+from fusion.probes.base import BUILDING, COSTS, PROBES, Observations, Subject, provider
 from fusion.probes.checkpoints import without_checkpoints
 from fusion.probes.undefined import Broken, Undefined, as_undefined
 from fusion.seeding import derive_seed, seeded
@@ -135,6 +135,13 @@ def _call(name: str, observations: Observations) -> float | Undefined:
         return INDICATORS[name](observations)
     except Exception as error:  # the same: null and a status, never a lost row
         return as_undefined(error)
+
+
+def noted(value: Value, remarks: Collection[str]) -> str:
+    """Return a status with what has to be said of the network, where the value comes from a pass over it."""
+    if value.value is None or INDICATORS[value.indicator].cost == COSTS[0]:
+        return value.status
+    return ": ".join([value.status, *sorted(remarks)])
 
 
 def _value(name: str, found: float | Undefined, seconds: float, notes: Mapping[str, str]) -> Value:

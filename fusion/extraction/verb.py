@@ -13,7 +13,7 @@ import pandas as pd
 
 from fusion.errors import FusionError
 from fusion.extraction.cost import Estimate, told, try_some
-from fusion.extraction.planner import compute
+from fusion.extraction.planner import compute, noted
 from fusion.extraction.subject import make_subject
 from fusion.images import Batch, ImageSet, load_images
 from fusion.indicators import INDICATORS, needs_graphs, of_running, select
@@ -50,7 +50,7 @@ def _extract(task: _Task, *, space: Space, batch: Batch, seed: int, device: str)
             "indicator": value.indicator,
             "repeat": task.repeat,
             "value": value.value,
-            "status": value.status,
+            "status": noted(value, subject.remarks),
             "seconds": round(value.seconds, 3),  # more digits would be most of a table's bytes
         }
         for value in values

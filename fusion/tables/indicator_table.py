@@ -193,7 +193,7 @@ class IndicatorTable:
         return found
 
     def remarks(self) -> list[str]:
-        """Return what has no value, a line each."""
+        """Return what has no value, and what has to be said of values, a line each."""
         lines = []
         if n := len(self.undefined()):
             lines.append(f"{n} values are undefined; the column `status` says why")
@@ -203,6 +203,16 @@ class IndicatorTable:
         for reason, names in reasons.items():
             shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             lines.append(f"no architecture has a value of {len(names)} indicators ({shown}): {reason}")
+        rows = self._seen
+        said = rows[rows["value"].notna() & (rows["status"] != OK)]
+        for status, of in said.groupby("status", sort=True):
+            shown = ", ".join(of["indicator"].unique()[:3])
+            more = f" and {count - 3} more" if (count := of["indicator"].nunique()) > 3 else ""
+            networks = of["key"].nunique()
+            lines.append(
+                f"{str(status).removeprefix(f'{OK}: ')} ({shown}{more}; {networks} "
+                f"{'networks' if networks > 1 else 'network'})"
+            )
         return lines
 
     def only(

@@ -94,8 +94,8 @@ def _unless_lost(results: Iterator[Result]) -> Iterator[Result]:
         yield from results
     except BrokenProcessPool:
         raise _Lost(
-            "a worker process was ended from outside or crashed, mostly for want of memory: use fewer workers or "
-            "a smaller batch"
+            "a worker process was ended from outside or crashed, mostly for want of memory: use fewer "
+            "workers or a smaller batch"
         ) from None
 
 

@@ -164,3 +164,32 @@ def test_the_table_of_a_zoo_has_no_thin_networks(libraries, tmp_path):
     assert table.values()["params"].tolist() == [4 * 27 + 4 + 50] * 2
     assert np.isnan(table.values()["nlr"]).all()
     assert "thin" in table.undefined()["status"][0]
+
+
+SEVERAL = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, num_classes, in_channels):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(in_channels, 4, 3), nn.Linear(4, num_classes)
+
+    def forward(self, x):
+        x = self.conv(x).relu().mean((2, 3))
+        return self.head(x), x
+"""
+
+
+def test_what_is_said_of_a_network_is_in_its_row(tmp_path, monkeypatch):
+    (tmp_path / "several.py").write_text(SEVERAL)
+    monkeypatch.chdir(tmp_path)
+    work = Work("cpu", 1, progress=False)
+    table = extract(
+        make_space("zoo"), ["several.py:Net"], "params,naswot", images="noise:3x8x8", out="t", work=work
+    )
+    status = table.store.read().set_index("indicator")["status"]
+    assert status["params"] == "ok"
+    assert status["naswot"].startswith("ok: ")
+    (line,) = table.remarks()
+    assert line == f"{status['naswot'].removeprefix('ok: ')} (naswot; 1 network)"
