@@ -68,8 +68,7 @@ def _extract(sub: argparse.ArgumentParser) -> None:
 
 def _fit(sub: argparse.ArgumentParser) -> None:
     _from_table(sub, "auto", "see `fusion list models`; default: auto", labelled=False)
-    beside = "model of several tables, such as zero: what spaces like this one taught comes first"
-    sub.add_argument("--beside", type=find_model, help=beside)
+    _beside(sub)
 
 
 def _predict(sub: argparse.ArgumentParser) -> None:
@@ -94,6 +93,7 @@ def _predict(sub: argparse.ArgumentParser) -> None:
     _pairs(within, "--space-set", "settings of the space")
     within.add_argument("--batch-size", type=int, default=argparse.SUPPRESS, help="images of the mini-batch")
     within.add_argument("--seed", type=int, default=argparse.SUPPRESS)
+    _beside(within, default=argparse.SUPPRESS)
 
 
 def _explain(sub: argparse.ArgumentParser) -> None:
@@ -161,6 +161,11 @@ def _list(sub: argparse.ArgumentParser) -> None:
 
 def _pairs(sub: argparse._ActionsContainer, option: str, text: str) -> None:
     sub.add_argument(option, nargs="+", default=[], action="extend", metavar="KEY=VALUE", help=text)
+
+
+def _beside(sub: argparse._ActionsContainer, default: str | None = None) -> None:
+    beside = "model of several tables, such as zero: what spaces like this one taught comes first"
+    sub.add_argument("--beside", default=default, help=beside)
 
 
 def _by(sub: argparse.ArgumentParser) -> None:

@@ -150,11 +150,12 @@ def _extract(args: argparse.Namespace) -> None:
 
 def _fit(args: argparse.Namespace) -> None:
     from fusion.regression import Predictor, fit
+    from fusion.storage.bundled import find_model
     from fusion.tables import IndicatorTable
 
     alone = args.accuracies is None and len(args.indicators) == 1
     what = IndicatorTable.open(args.indicators[0], args.space) if alone else _data(args)
-    beside = None if args.beside is None else Predictor.load(args.beside, args.space)
+    beside = None if args.beside is None else Predictor.load(find_model(args.beside), args.space)
     predictor = fit(what, args.model, beside=beside)
     predictor.save(args.out)
     print(f"{args.model} fitted on {predictor.learned_from}: {args.out}", *predictor.notes, sep="\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,11 +24,13 @@ from fusion.extraction.verb import BATCH_SIZE, draw_batch, unextracted
 from fusion.images import Batch, ImageSet
 from fusion.indicators import ENCODING
 from fusion.regression.consensus import INDICATORS as CONSENSUS
+from fusion.regression.predictor import Predictor
 from fusion.regression.spec import ModelSpec
 from fusion.regression.verb import fit
 from fusion.seeding import derive_seed
-from fusion.settings import Count, Settings, Share, Whole
+from fusion.settings import Count, Settings, Share, Text, Whole
 from fusion.spaces import Space
+from fusion.storage.bundled import find_model
 from fusion.tables import Accuracies, IndicatorTable, Labelled
 from fusion.tables.indicator_table import KEYS
 from fusion.work import Work
@@ -66,6 +69,8 @@ class WithinSettings(Settings):
         Of batch and initialisations, as in `extract`; and of the order in which networks are extracted.
     interval : float
         How probably each accuracy is to lie between the ends that are returned.
+    beside : str or None
+        A model of several tables, such as `zero`: what spaces like this one taught, see `fusion.fit`.
     """
 
     kind = "within"
@@ -73,6 +78,7 @@ class WithinSettings(Settings):
     batch_size: Count = BATCH_SIZE
     seed: Whole = 0
     interval: Share = 0.9
+    beside: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -194,13 +200,14 @@ def predict_within(
     asked, folder = list(archs), Path(out)
     if not asked:
         raise FusionError("no architecture to predict; give at least one")
+    others = None if settings.beside is None else Predictor.load(find_model(settings.beside))
     of_asked = [space.canonical(arch) for arch in asked]
     known = list(dict.fromkeys(accuracies.keys(space)))
     keys = known + _shuffled(set(of_asked).difference(known), settings.seed)
     batch = draw_batch(images, settings.seed, settings.batch_size)
     with clock.stage("encoding"):
         plain = unextracted(space, keys, batch, folder, seed=settings.seed, work=work)
-        by_key = _predicted(plain, accuracies, ModelSpec("auto", ENCODING), settings.interval)
+        by_key = _predicted(plain, accuracies, ModelSpec("auto", ENCODING), settings.interval, None)
     reserve = _FITS * clock.stages["encoding"] + _MARGIN * seconds
     moment = clock.started + seconds - reserve
     compute = partial(extract, space, images=batch, out=folder, seed=settings.seed, work=work)
@@ -214,7 +221,7 @@ def predict_within(
     found = set(table.keys or ()) if choice.indicators else set()
     with clock.stage("fit"):
         if found.issuperset(known):
-            by_key.update(_predicted(table, accuracies, ModelSpec("auto"), settings.interval))
+            by_key.update(_predicted(table, accuracies, ModelSpec("auto"), settings.interval, others))
     frame = by_key.loc[of_asked].reset_index(drop=True)
     read = pd.Series(of_asked).isin(found) & found.issuperset(known)
     frame.insert(0, "arch", asked)
@@ -238,10 +245,17 @@ def _shuffled(keys: Iterable[str], seed: int) -> list[str]:
 
 
 def _predicted(
-    table: IndicatorTable, accuracies: Accuracies, spec: ModelSpec, interval: float
+    table: IndicatorTable,
+    accuracies: Accuracies,
+    spec: ModelSpec,
+    interval: float,
+    beside: Predictor | None,
 ) -> pd.DataFrame:
     """Return predictions of all that is seen of a table, by key, of a model fitted on it."""
-    return fit(Labelled.join(table, accuracies), spec).predict(table, interval=interval)
+    fitted = fit(Labelled.join(table, accuracies), spec, beside=beside)
+    if beside is not None:
+        warnings.warn(fitted.notes[0], stacklevel=2)  # from which spaces
+    return fitted.predict(table, interval=interval)
 
 
 def _choose(

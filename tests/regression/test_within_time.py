@@ -54,9 +54,9 @@ def measured(keys=MEASURED, **changed):
     return accuracies_of(pd.Series(better, keys), **changed)
 
 
-def fit_quickly(data, spec):
+def fit_quickly(data, spec, beside=None):
     """Leave out the trees, which take most of the time."""
-    return fit(data, ModelSpec(spec.model, spec.indicators, {"effort": "quick"}))
+    return fit(data, ModelSpec(spec.model, spec.indicators, {"effort": "quick"}), beside=beside)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -286,6 +286,14 @@ def test_errors_are_best_when_lowest(tmp_path, chosen):
 def test_a_space_that_cannot_be_listed(tmp_path, chosen):
     found = run(tmp_path / "t", space=Unlisted(channels=2, cells=1))
     assert set(found.frame["source"]) == {"indicators"}
+
+
+def test_other_spaces_go_before_the_accuracies(tmp_path, chosen):
+    with pytest.warns(UserWarning, match="like none of those taught.*its own accuracies alone"):
+        found = run(tmp_path / "t", beside="zero")  # three indicators show no likeness
+    pd.testing.assert_frame_equal(found.frame, run(tmp_path / "t").frame)
+    with pytest.raises(FusionError, match="no-such-model"):
+        run(tmp_path / "t", beside="no-such-model")
 
 
 def test_several_workers_give_the_same(tmp_path, chosen, capsys):
