@@ -149,8 +149,11 @@ class IndicatorTable:
 
     def machines(self) -> list[str]:
         """Return what is said of the latencies or energies that are seen, where it is not the same of all."""
+        timed = [name for name in self.costs() if of_running(str(name))]
+        if not timed:
+            return []
         rows = self._seen[self._seen["value"].notna()]
-        for name in filter(of_running, COST):
+        for name in timed:
             said = sorted(rows.loc[rows["indicator"] == name, "status"].unique())
             if len(said) > 1:
                 return [text.removeprefix(f"{OK}: ") for text in said]
