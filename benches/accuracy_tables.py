@@ -2,11 +2,12 @@
 
     python benches/accuracy_tables.py --data DIR --out accuracies
 
-DIR holds nats-tss/, nats-sss/, nas-bench-101/ and darts/, each with an accuracies.parquet, and nds/ with the
-JSON files of Network Design Spaces as published, whose accuracies are ImageNet top-1. The others are CIFAR-10
-in percent: the test accuracy after 200 epochs of 1,000 random strings of nats-tss, the test
-accuracy after 90 epochs of 2,000 random strings of nats-sss, the validation accuracy after 108 epochs (one
-training) of nas-bench-101, and the validation accuracy after 200 epochs of darts.
+DIR holds nats-tss/, nats-sss/, nas-bench-101/ and darts/, each with an accuracies.parquet, zoo/ with
+imagenet.parquet, and nds/ with the JSON files of Network Design Spaces as published. The accuracies of NDS and
+of zoo (networks of timm, with costs at the size that they are judged at) are ImageNet top-1. The others are
+CIFAR-10 in percent: the test accuracy after 200 epochs of 1,000 random strings of nats-tss, the test accuracy
+after 90 epochs of 2,000 random strings of nats-sss, the validation accuracy after 108 epochs (one training) of
+nas-bench-101, and the validation accuracy after 200 epochs of darts.
 """
 
 from __future__ import annotations
@@ -54,6 +55,14 @@ def tables(data: Path) -> dict[str, pd.DataFrame]:
     }
 
 
+def zoo(data: Path) -> pd.DataFrame:
+    """Return `arch` and `accuracy` of networks of timm, and what they cost at the size they are judged at."""
+    known = pd.read_parquet(data / "zoo" / "imagenet.parquet")
+    numbers = known[["top1", "gmacs", "macts", "img_size"]].astype(str)
+    read: pd.DataFrame = numbers.apply(lambda column: column.str.replace(",", "").astype(float))
+    return read.rename(columns={"top1": "accuracy"}).assign(arch="timm:" + known["architecture"])
+
+
 def main() -> None:
     """Read the options and write one file per space."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -61,6 +70,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    zoo(args.data).to_csv(args.out / "zoo.csv", index=False)
     for name, table in tables(args.data).items():
         table[["arch", "accuracy"]].to_csv(args.out / f"{name}.csv", index=False)
         print(f"{name}: {len(table)} architectures")
