@@ -3,11 +3,11 @@
     python benches/accuracy_tables.py --data DIR --out accuracies
 
 DIR holds nats-tss/, nats-sss/, nas-bench-101/ and darts/, each with an accuracies.parquet, zoo/ with
-imagenet.parquet, and nds/ with the JSON files of Network Design Spaces as published. The accuracies of NDS and
-of zoo (networks of timm, with costs at the size that they are judged at) are ImageNet top-1. The others are
-CIFAR-10 in percent: the test accuracy after 200 epochs of 1,000 random strings of nats-tss, the test accuracy
-after 90 epochs of 2,000 random strings of nats-sss, the validation accuracy after 108 epochs (one training) of
-nas-bench-101, and the validation accuracy after 200 epochs of darts.
+imagenet.parquet, and nds/ with the JSON files of Network Design Spaces as published. The accuracies of NDS
+and of zoo (networks of timm, with costs at the size that they are judged at) are ImageNet top-1. The others
+are CIFAR-10 in percent: the test accuracy after 200 epochs of 1,000 random strings of nats-tss, the test
+accuracy after 90 epochs of 2,000 random strings of nats-sss, the validation accuracy after 108 epochs (one
+training) of nas-bench-101, and the validation accuracy after 200 epochs of darts.
 """
 
 from __future__ import annotations
