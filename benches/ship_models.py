@@ -50,6 +50,8 @@ class Shipped:
     table: str
     target: str
     read: Callable[[Path], pd.Series[float]]
+    describes: bool = True
+    """Whether the encoding describes an architecture, so that a model can read it alone."""
 
 
 def column(folder: str, name: str, arch: str = "arch") -> Callable[[Path], pd.Series[float]]:
@@ -106,7 +108,7 @@ SHIPPED = {
         f"nds-{family.lower()}-imagenet": Shipped(f"data/nds/{family.lower()}", _NDS, nds(family))
         for family in ("DARTS", "ENAS", "NASNet", "PNAS", "Amoeba", "ResNeXt-A", "ResNeXt-B")
     },
-    "zoo-imagenet": Shipped("data/zoo-imagenet/indicators", "ImageNet top-1 accuracy (timm)", zoo),
+    "zoo-imagenet": Shipped("data/zoo-imagenet/indicators", "ImageNet top-1 accuracy (timm)", zoo, False),
 }
 
 
@@ -203,6 +205,8 @@ def ship(name: str, data: Path, out: Path) -> None:
     assert isinstance(table, IndicatorTable)
     accuracies = measured(table, one.read(data))
     for suffix, spec in MODELS.items():
+        if suffix and not one.describes:
+            continue
         model, found, how = fit_and_judge(table, accuracies, one.target, spec)
         folder = out / f"{name}{suffix}"
         model.save(folder)
@@ -245,11 +249,12 @@ the limits. Fitted, judged and written into this page by
 python benches/ship_models.py --data DIR
 ```
 
-where DIR holds the published accuracies. `zero` ranks the architectures of any indicator table
-(`--indicators`): by what those of its eleven spaces taught that are like the table's, else without
-accuracies; and it goes before few accuracies of a space (`fusion fit --beside zero`). `digits-tss` is the
-weighted sum that `fusion run digits` fits on all of its 600 random networks of
-[data/digits-tss](../data/digits-tss/README.md); how far to trust it: `report.html` of that run.
+where DIR holds the published accuracies; for `zoo-imagenet` timm must be installed, and a family of networks
+is on one side alone. `zero` ranks the architectures of any indicator table (`--indicators`): by what those of
+its twelve spaces taught that are like the table's, else without accuracies; and it goes before few accuracies
+of a space (`fusion fit --beside zero`). `digits-tss` is the weighted sum that `fusion run digits` fits on all
+of its 600 random networks of [data/digits-tss](../data/digits-tss/README.md);
+how far to trust it: `report.html` of that run.
 """
 
 
@@ -264,7 +269,7 @@ def write_page(out: Path) -> None:
         model = fusion.load(folder)
         assert isinstance(model, Predictor)
         srocc, krocc, _, rmse, covers, _ = judged(folder)
-        structure = judged(out / f"{name}-structure")[0]
+        structure = judged(out / f"{name}-structure")[0] if SHIPPED[name].describes else "-"
         cells = [f"[`{name}`]({name}/card.md)", str(model.networks), srocc, krocc, rmse, covers, structure]
         lines.append(f"| {' | '.join(cells)} |")
     (out / "README.md").write_text(PAGE.format(table="\n".join(lines)))

@@ -124,6 +124,7 @@ def extract(
     keys = list(dict.fromkeys(map(space.canonical, archs)))
     if not keys:
         raise FusionError("no architecture to extract; give at least one")
+    space.require(keys)
     batch = draw_batch(images, seed)
     store = _create(space, batch, Path(out), seed, work)
     fill = partial(_fill, store, space, batch, repeats=repeats, seed=seed, work=work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -136,6 +136,12 @@ class Space(ABC):
         """Return the network of `arch`, initialised from torch's global random state.
 
         It maps images (batch, in_channels, height, width) to logits (batch, num_classes).
+        """
+
+    def require(self, archs: Iterable[str]) -> None:  # noqa: B027  (most need nothing)
+        """Raise FusionError when something is missing on this machine without which these cannot be built.
+
+        By default nothing is.
         """
 
     @abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -90,6 +90,11 @@ class Zoo(Space):
             return arch
         raise InvalidArchitecture(f"{arch!r}: {_EXPECTED}")
 
+    def require(self, archs: Iterable[str]) -> None:
+        """Raise FusionError when a library of these networks is not installed."""
+        for library in sorted({self.canonical(arch).rpartition(":")[0] for arch in archs} & {*LIBRARIES}):
+            _names(library)
+
     def neighbours(self, arch: str) -> list[str]:
         """Return the other networks of the family in the same library."""
         own = family(self.canonical(arch))
@@ -102,8 +107,12 @@ class Zoo(Space):
     def features(self, arch: str) -> dict[str, float | str]:
         """Return the image size at which the library's trained weights are judged, nothing of other networks.
 
-        A name describes no network, but larger images make an accuracy higher. Nothing is downloaded;
-        without the library nothing is known.
+        A name describes no network, but larger images make an accuracy higher. Nothing is downloaded.
+
+        Raises
+        ------
+        FusionError
+            When the library is not installed: what is predicted would be another number.
         """
         place, _, name = self.canonical(arch).rpartition(":")
         size = _judged_at(place, name) if place in LIBRARIES else None
@@ -133,19 +142,14 @@ class Zoo(Space):
 @cache
 def _judged_at(library: str, name: str) -> int | None:
     """Return the image size at which trained weights of a network are judged; None where none is known."""
+    _names(library)  # says how to install it
     try:
         if library == "timm":
             known = import_module("timm").get_pretrained_cfg(name)
             return None if known is None else int((known.test_input_size or known.input_size)[-1])
         weights = import_module("torchvision.models").get_model_weights(name).DEFAULT
         return int(weights.transforms().crop_size[0])
-    except (
-        ImportError,
-        AttributeError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-    ):  # not installed, or not trained
+    except (AttributeError, RuntimeError, ValueError, TypeError):  # never trained
         return None
 
 

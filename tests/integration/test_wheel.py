@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -49,7 +50,8 @@ def unpacked(tmp_path_factory):
 
 def test_ten_strings_of_each_space_are_predicted_in_an_empty_folder(unpacked, tmp_path):
     names = sorted(folder.name for folder in (ROOT / "models").iterdir() if folder.is_dir())
-    names = [name for name in names if not name.endswith("-structure") and name not in ("zero", "digits-tss")]
+    apart = ("zero", "digits-tss", "zoo-imagenet")
+    names = [name for name in names if not name.endswith("-structure") and name not in apart]
     assert len(names) >= 12
     done = subprocess.run(
         [sys.executable, "-c", PREDICT, *names],
@@ -61,7 +63,7 @@ def test_ten_strings_of_each_space_are_predicted_in_an_empty_folder(unpacked, tm
     assert done.returncode == 0, done.stderr
     *_, where, listed = done.stdout.splitlines()
     assert Path(where).is_relative_to(unpacked)
-    assert {*names, "zero", "digits-tss"} <= {*listed.split()}
+    assert {*names, *apart} <= {*listed.split()}
     for name in names:
         found = pd.read_csv(tmp_path / f"{name}.csv")
         assert list(found.columns) == ["arch", "predicted", "low", "high", "rank", "source"]
@@ -69,3 +71,19 @@ def test_ten_strings_of_each_space_are_predicted_in_an_empty_folder(unpacked, tm
         assert set(found["source"]) <= {"table", "structure"}
         assert ((found["low"] <= found["predicted"]) & (found["predicted"] <= found["high"])).all()
         assert found["predicted"].between(0, 100).all()
+
+
+@pytest.mark.skipif(find_spec("timm") is not None, reason="timm is installed")
+def test_real_networks_are_predicted_with_their_library_alone(unpacked, tmp_path):
+    (tmp_path / "a.csv").write_text("arch\ntimm:resnet18\n")
+    command = ["predict", "--model", "zoo-imagenet", "--archs", "a.csv", "--out", "p.csv"]
+    done = subprocess.run(
+        [sys.executable, "-m", "fusion.cli", *command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(unpacked), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "pip install 'fusion-nas[zoo]'" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -80,9 +80,18 @@ def test_the_library_says_at_which_size_its_weights_are_judged(libraries):
     assert zoo.features("timm:vit_tiny_patch16_224") == zoo.features("nets.py:small") == {}
 
 
-def test_without_the_library_no_size_is_known(none):
+def test_without_the_library_nothing_is_described(none):
     zoo = make_space("zoo")
-    assert zoo.features("timm:resnet18") == zoo.features("torchvision:resnet18") == {}
+    for arch in ("timm:resnet18", "torchvision:resnet18"):
+        with pytest.raises(FusionError, match="pip install"):
+            zoo.features(arch)
+    assert zoo.features("nets.py:small") == {}
+
+
+def test_without_the_library_nothing_is_stored(none, tmp_path):
+    with pytest.raises(FusionError, match="pip install"):
+        extract(make_space("zoo"), ["timm:resnet18"], "params", images="noise:3x8x8", out=tmp_path / "t")
+    assert not (tmp_path / "t").exists()
 
 
 def test_names_are_listed_by_pattern_and_drawn(libraries):
