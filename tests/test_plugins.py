@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 
 from fusion.errors import FusionError
 from fusion.plugins import code_shape, load_object
@@ -43,6 +44,7 @@ def test_worker_processes_find_what_a_file_defines(folder):
     (folder / "there").mkdir()
     (folder / "there" / "plug_work.py").write_text("def work(x):\n    return x + 1")
     work = load_object("there/plug_work.py:work")
+    get_reusable_executor().shutdown(wait=True)  # those of other tests look elsewhere
     assert Parallel(n_jobs=2)(delayed(work)(x) for x in range(2)) == [1, 2]
 
 
