@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from fusion.indicators.base import INDICATORS, needs_graphs
-from fusion.probes.base import BUILDING, COSTS, PROBES, Observations, Subject, provider
+from fusion.probes.base import BUILDING, COSTS, PROBES, RUNNING, Observations, Subject, provider
 from fusion.probes.checkpoints import without_checkpoints
 from fusion.probes.undefined import Broken, Undefined, as_undefined
 from fusion.seeding import derive_seed, seeded
@@ -138,8 +138,11 @@ def _call(name: str, observations: Observations) -> float | Undefined:
 
 
 def noted(value: Value, remarks: Collection[str]) -> str:
-    """Return a status with what has to be said of the network, where the value comes from a pass over it."""
-    if value.value is None or INDICATORS[value.indicator].cost == COSTS[0]:
+    """Return a status with what has to be said of the network, where the value comes from a pass over it.
+
+    That of a cost says on what it was taken, alike of all networks.
+    """
+    if value.value is None or INDICATORS[value.indicator].cost in (COSTS[0], RUNNING):
         return value.status
     return ": ".join([value.status, *sorted(remarks)])
 
