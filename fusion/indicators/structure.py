@@ -40,6 +40,17 @@ def flops(multiply_accumulates: int) -> float:
 
 
 @indicator(
+    formula="number of elements that convolutions and matrix products give for one image, attention's included",
+    source="Radosavovic et al., Designing Network Design Spaces, CVPR 2020, arXiv:2003.13678",
+    higher_is_better=True,
+    assumes="image size",
+)
+def activations(product_outputs: int) -> float:
+    """Elements of the outputs of layers (the field's activations)."""
+    return float(product_outputs)
+
+
+@indicator(
     formula="max over paths from input to output of the number of convolutions and products with weights",
     source="baseline of every comparison of zero-cost proxies",
     higher_is_better=True,

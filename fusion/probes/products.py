@@ -1,4 +1,4 @@
-"""Products with weights, counted where torch makes them, whoever asked for them."""
+"""Products, with weights and without, counted where torch makes them, whoever asked for them."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ _FACTORS = {
     "addbmm": (1, 2),
     "linear": (0, 1),
 }
+# Attention in one piece: the scores, queries by keys, are never stored, but they are outputs of a product.
+_ATTENTION = "_scaled_dot_product_"
 _RECURRENT = ("mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn", "lstm", "gru", "rnn_tanh", "rnn_relu")
 
 
@@ -81,6 +83,9 @@ class Products:
     ----------
     multiply_accumulates : int or Undefined
         Of all products of something that depends on the image with something that does not.
+    outputs : int or Undefined
+        Elements that convolutions and matrix products of something that depends on the image give, those of
+        attention included.
     depth : int or Undefined
         Such products on the longest way from image to output.
     factors : list of (list of str, bool)
@@ -93,6 +98,7 @@ class Products:
     """
 
     multiply_accumulates: int | Undefined
+    outputs: int | Undefined
     depth: int | Undefined
     factors: list[tuple[list[str], bool]]
     at_positions: int
@@ -106,7 +112,7 @@ class _Ledger(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.kept: list[Tensor] = []  # so that no memory is used twice
         self.values: dict[int, _Value] = {}
-        self.total = self.at_positions = 0
+        self.total = self.outputs = self.at_positions = 0
         self.unknown = ""
         self.factors: list[tuple[frozenset[int], bool]] = []
         self.places = [parameter.untyped_storage()._cdata for parameter in parameters]
@@ -146,6 +152,11 @@ class _Ledger(TorchDispatchMode):
         of_image = any(operand.of_image for operand in operands) and name not in _NEW
         depth = max((operand.depth for operand in operands), default=0)
         weights = frozenset().union(*(operand.weights for operand in operands))
+        if of_image and name in _FACTORS:
+            self.outputs += out.numel()
+        elif of_image and name.startswith(_ATTENTION):
+            queries, keys = args[:2]
+            self.outputs += queries[..., 0].numel() * keys.shape[-2] + out[0].numel()
         if of_image and not all(operand.of_image for operand in operands):
             if name in _FACTORS:
                 depth = max(depth, self._product(name, args, out))
@@ -209,6 +220,7 @@ def products(network: nn.Module, image: Tensor, forward: Callable[[Tensor], Any]
     unknown = Undefined(f"the products of {ledger.unknown} are not known") if ledger.unknown else None
     return Products(
         unknown or ledger.total,
+        unknown or ledger.outputs,
         unknown or (value.depth if value.of_image else Undefined("the output does not depend on the image")),
         [([names[number] for number in sorted(weights)], direct) for weights, direct in ledger.factors],
         ledger.at_positions,

@@ -74,9 +74,9 @@ def _operations(graphs: list[CellGraph], kind: str) -> Operations:
     )
 
 
-@probe(multiply_accumulates="structure", depth="structure")
+@probe(multiply_accumulates="structure", product_outputs="structure", depth="structure")
 def one_image(subject: Subject, wanted: frozenset[str]) -> Observations:
-    """Forward of one image in evaluation mode: which of its operations are products with weights.
+    """Forward of one image in evaluation mode: which of its operations are convolutions and products.
 
     Observations
     ------------
@@ -84,6 +84,8 @@ def one_image(subject: Subject, wanted: frozenset[str]) -> Observations:
         Of convolutions and matrix products of something that depends on the image with something that does
         not, per image, whoever calls them; biases, normalisation, pooling and activations are not counted,
         nor the products in attention of two things that depend on the image.
+    product_outputs : int
+        Elements of what convolutions and matrix products give for one image, those in attention included.
     depth : int
         Such products on the longest path from image to output.
     """
@@ -92,4 +94,8 @@ def one_image(subject: Subject, wanted: frozenset[str]) -> Observations:
         with preserved(network), torch.no_grad():
             network.eval()
             found = products(network, subject.x[:1], network)
-    return {"multiply_accumulates": found.multiply_accumulates, "depth": found.depth}
+    return {
+        "multiply_accumulates": found.multiply_accumulates,
+        "product_outputs": found.outputs,
+        "depth": found.depth,
+    }
