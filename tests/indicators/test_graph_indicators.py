@@ -261,6 +261,20 @@ def test_depth_of_a_cell_network_follows_from_its_cell(arch):
     assert found["depth"] == 1 + 3 * in_cell + 2 * 2 + 1
 
 
+@pytest.mark.parametrize("arch", SPACE.sample(6, seed=4))
+def test_activations_of_a_cell_network_are_what_its_layers_give(arch):
+    seen = []
+    subject = make_subject(SPACE, arch, BATCH, seed=0, repeat=0)
+    network = subject.build().eval()
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            module.register_forward_hook(lambda layer, args, out: seen.append(out.numel()))
+    with torch.no_grad():
+        network(BATCH.x[:1])
+    found = values(["activations"], make_subject(SPACE, arch, BATCH, seed=0, repeat=0))
+    assert found["activations"] == sum(seen)
+
+
 def test_depth_needs_an_output_that_depends_on_the_image():
     constant = Net(lambda n, x: x.new_zeros(len(x), 10))
     found = statuses(["depth", "flops"], Subject(lambda: constant, BATCH))

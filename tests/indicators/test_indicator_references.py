@@ -187,6 +187,11 @@ def reference_flops(batch):
     return 64 * 72 + 16 * 108 + 16 * 24 + 16 * 324 + 18
 
 
+def reference_activations(batch):
+    # maps of the stem, of the three strided layers and of the block, and logits
+    return 64 * 4 + 16 * 6 + 16 * 6 + 16 * 6 + 3
+
+
 def reference_depth(batch):
     # stem, body or side, block, head
     return 4

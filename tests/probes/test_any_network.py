@@ -249,6 +249,28 @@ def test_of_attention_the_products_with_weights_are_counted():
     assert values("a transformer", "flops")["flops"] == expected
 
 
+@pytest.mark.parametrize("fused", [True, False])
+def test_activations_of_attention_are_those_of_its_layers_scores_and_sums(fused):
+    def attend(n, x):
+        q, k, v = n.layer(x.flatten(2).transpose(1, 2)).chunk(3, -1)
+        if fused:
+            out = functional.scaled_dot_product_attention(q[:, None], k[:, None, :5], v[:, None, :5])[:, 0]
+        else:
+            out = (q @ k[:, :5].transpose(1, 2)).softmax(-1) @ v[:, :5]
+        return n.head(out.mean(1))
+
+    network = Calls(attend, layer=nn.Linear(3, 12), head=nn.Linear(4, CLASSES)).double()
+    found = compute(["activations"], Subject(lambda: network, Batch(X, Y, CLASSES)))
+    positions, keys = 64, 5
+    assert found[0].value == positions * (12 + keys + 4) + CLASSES
+
+
+def test_activations_of_a_transformer_are_those_of_its_layers_scores_and_sums():
+    patches, width, heads = 4, 8, 2
+    of_tokens = width + 3 * width + heads * patches + width + width + 16 + width
+    assert values("a transformer", "activations")["activations"] == patches * of_tokens + CLASSES
+
+
 def test_of_a_pruned_layer_the_gradient_is_that_of_what_is_trained():
     torch.manual_seed(3)
     network = pruned().double().train()
