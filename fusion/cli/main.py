@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from fusion.work import Work
 
 
+# Terms of a model's formula that are printed; its card has them all.
+_TERMS = 12
+
+
 def _told(lines: Iterable[str]) -> None:
     """Print what a user should know beside the result, on standard error."""
     for line in lines:
@@ -161,7 +165,7 @@ def _fit(args: argparse.Namespace) -> None:
     print(f"{args.model} fitted on {predictor.learned_from}: {args.out}", *predictor.notes, sep="\n")
     if predictor.by_group or not predictor.architectures:
         print(f"it predicts the {predictor.target}")
-    if equation := predictor.equation():
+    if equation := predictor.equation(_TERMS):
         print(equation)
 
 

@@ -40,7 +40,7 @@ def flops(multiply_accumulates: int) -> float:
 
 
 @indicator(
-    formula="number of elements that convolutions and matrix products give for one image, attention's included",
+    formula="elements that convolutions and matrix products give for one image, attention's included",
     source="Radosavovic et al., Designing Network Design Spaces, CVPR 2020, arXiv:2003.13678",
     higher_is_better=True,
     assumes="image size",

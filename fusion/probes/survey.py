@@ -134,7 +134,7 @@ def _products(network: nn.Module, x: Tensor, forward: Callable[[Tensor], Tensor]
         return products(network, x[:1], forward)
     except Exception as error:
         reason = as_undefined(error)
-        return Products(reason, reason, [], 0, frozenset())
+        return Products(reason, reason, reason, [], 0, frozenset())
 
 
 def _look(found: Survey, x: Tensor, forward: Callable[[Tensor], Tensor]) -> None:

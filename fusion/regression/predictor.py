@@ -241,9 +241,9 @@ class Predictor:
     def _read(self, table: IndicatorTable) -> pd.DataFrame:
         return table.values(None if isinstance(self.model, WithinTable) else self.features)
 
-    def equation(self) -> str | None:
+    def equation(self, largest: int | None = None) -> str | None:
         """Return the learned formula and what its symbols mean; None where the model is no formula."""
-        return self.fitted.equation() if isinstance(self.fitted, WeightedSum) else None
+        return self.fitted.equation(largest=largest) if isinstance(self.fitted, WeightedSum) else None
 
     def explain(
         self, data: Labelled | IndicatorTable, arch: str | None = None, *, seed: int = 0

@@ -200,7 +200,7 @@ class WeightedSum(FusionModel):
         names = self.transformer_.get_feature_names_out(getattr(self, "feature_names_in_", None))
         return dict(zip(map(str, names), self.coef_.tolist(), strict=True))
 
-    def equation(self, digits: int = 4) -> str:
+    def equation(self, digits: int = 4, largest: int | None = None) -> str:
         """Return the learned formula, and in the lines below it what its symbols mean.
 
         Terms without weight are left out.
@@ -209,6 +209,8 @@ class WeightedSum(FusionModel):
         ----------
         digits : int
             Significant digits of the numbers.
+        largest : int, optional
+            Of more terms than these, so many of the largest weights are written, and how many are not.
         """
         check_is_fitted(self)
         kind = COLUMNS[self.transformation]
@@ -217,12 +219,16 @@ class WeightedSum(FusionModel):
         raw = self.transformation == "none"
         least = 0.0 if raw else 1e-12 * float(np.abs([*self.coef_, self.intercept_]).max())
         formula = f"{name} = {self.intercept_ if abs(self.intercept_) > least else 0:.{digits}g}"
+        terms = int(np.sum(np.abs(self.coef_) > least))
+        written = {*np.argsort(-np.abs(self.coef_), kind="stable")[: min(terms, largest or terms)].tolist()}
         for i, (name, weight) in enumerate(self.weights().items()):
-            if abs(weight) <= least:
+            if i not in written:
                 continue
             transformed = kind.symbol and i < self.n_features_in_
             term = f"{kind.symbol}({name})" if transformed else name
             formula += f" {'-' if weight < 0 else '+'} {abs(weight):.{digits}g} {term}"
+        if len(written) < terms:
+            formula += f" + {terms - len(written)} terms with smaller weights"
         reference = f"the {self.transformer_.n_reference_} architectures of the {self.reference_} table"
         lines = [formula, f"{kind.meaning} {reference}"]
         if self.target == "gaussian":
@@ -230,8 +236,8 @@ class WeightedSum(FusionModel):
         names = self.transformer_.get_feature_names_out(getattr(self, "feature_names_in_", None))
         there = [
             f"{kind.symbol}({names[j]}) = {self.transformer_.fill_[j]:.{digits}g}"
-            for j, weight in zip(self.transformer_.flagged_, self.coef_[self.n_features_in_ :], strict=True)
-            if abs(weight) > least
+            for i, j in enumerate(self.transformer_.flagged_, self.n_features_in_)
+            if i in written
         ]
         if there:
             lines.append(f"missing(x): 1 where x is missing, otherwise 0; there {', '.join(there)}")

@@ -134,7 +134,10 @@ def test_predict_extracts_as_many_repeats_as_the_model_was_fitted_on(work, tmp_p
 
 def test_fit_prints_the_equation(work, tmp_path, capsys):
     assert main(["fit", *training(work), "--model", "weighted_sum", "--out", str(tmp_path / "m")]) == 0
-    assert "score = " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "score = " in printed
+    assert "terms with smaller weights" in printed
+    assert len(printed) < 1000
 
 
 def test_evaluate_alone(work, tmp_path, capsys):
@@ -388,3 +391,20 @@ def test_images_extraction_options_are_the_documented_ones(work, tmp_path):
     assert main([*extract, "--archs", str(work / "archs.csv")]) == 0
     names = ["cj", "os", "nlr", "cnntk"]
     pd.testing.assert_frame_equal(read_table(tmp_path / "t")[names], read_table(work / "indicators")[names])
+
+
+def test_the_command_runs_as_a_module_with_its_workers(work, tmp_path):
+    command = [sys.executable, "-m", "fusion", "extract", *SPACE, "--archs", str(work / "archs.csv")]
+    command += [
+        "--images",
+        "digits",
+        "--indicators",
+        "params",
+        "--workers",
+        "2",
+        "--out",
+        str(tmp_path / "t"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("architectures,") == 1

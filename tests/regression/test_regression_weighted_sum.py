@@ -126,6 +126,18 @@ def test_equation_evaluates_to_the_prediction(transformation):
     assert np.allclose(intercept + features @ weights, model.predict(table))
 
 
+def test_of_many_terms_an_equation_may_have_the_largest_alone():
+    values = wide_table(40, 6)
+    table = pd.DataFrame(values, columns=["cj", "os", "cnntk", "nlr", "zen", "meco"])
+    model = WeightedSum(target="accuracy").fit(table, np.random.default_rng(1).normal(80, 5, 40))
+    short, *_ = model.equation(largest=2).splitlines()
+    weights = pd.Series(model.weights()).abs().sort_values()
+    for name in weights.index:
+        assert (f"q({name})" in short) == (name in weights.index[-2:])
+    assert short.endswith(" + 4 terms with smaller weights")
+    assert model.equation(largest=6) == model.equation()
+
+
 def test_equation_of_an_array_numbers_the_columns():
     model = WeightedSum("none", penalty="none", target="accuracy").fit(
         [[1.0, 0.0], [2.0, 5.0], [3.0, 1.0]], [-2.0, -4.0, -6.0]
