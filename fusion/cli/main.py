@@ -184,6 +184,11 @@ def _predict(args: argparse.Namespace) -> None:
         by |= {"images": args.images, "within": args.within, "settings": WithinSettings(**settings)}
         found = within_file(_space(args), rows, known, **by)
     else:
+        given = {"accuracies": args.accuracies, "lower-is-better": args.lower_is_better}
+        given |= {"target": args.target != "accuracy", "space-set": args.space_set}
+        given |= {name.replace("_", "-"): name in args for name in ("batch_size", "seed", "beside")}
+        if alone := [f"--{name}" for name, value in given.items() if value]:
+            raise FusionError(f"{', '.join(alone)}: only with --within, which learns from accuracies")
         by |= {name: getattr(args, name, None) for name in ("indicators", "space", "interval", "images")}
         found = answer_file(args.model, rows, **by)
     _told(found.told)

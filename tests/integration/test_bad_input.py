@@ -150,6 +150,13 @@ def test_model_and_table_of_other_settings(capsys, work, tmp_path):
     assert "seed" in line
 
 
+def test_a_model_reads_no_accuracies(capsys, work, tmp_path):
+    predict = ["predict", "--model", str(work / "model"), "--archs", str(work / "archs.csv")]
+    line = fails(capsys, *predict, "--out", str(tmp_path / "o.csv"), "--seed", "3", "--target", "top1")
+    assert "--target, --seed: only with --within" in line
+    assert not (tmp_path / "o.csv").exists()
+
+
 def test_only_bad_rows(capsys, work, tmp_path):
     (tmp_path / "archs.csv").write_text("arch\nnonsense\n")
     predict = ["predict", "--model", str(work / "model"), "--archs", str(tmp_path / "archs.csv")]
