@@ -21,9 +21,9 @@ from scipy.stats import spearmanr
 
 import fusion
 from fusion.evaluation.drawing import COLOURS, MUTED, picture, style, subplots
+from fusion.regression.auto.prior import write_weights
 from fusion.regression.groups import Group, grouped
 from fusion.regression.kin import ALIKE
-from fusion.regression.prior import write_weights
 from fusion.regression.spec import ModelSpec
 from fusion.regression.within_table import WithinTable, fit_unlabelled
 from fusion.seeding import derive_seed

@@ -11,7 +11,7 @@ ROOT = Path(fusion.__file__).parent
 ORDER = [
     *("errors", "registry", "seeding", "callable_folder", "storage", "settings", "plugins", "work", "spaces"),
     *("images", "training", "probes", "indicators", "tables", "extraction", "benchmarks", "regression"),
-    *("evaluation", "search", "pipeline", "face", "cli"),
+    *("evaluation", "search", "pipeline", "face", "cli", "__main__"),
 ]
 
 

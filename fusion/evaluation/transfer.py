@@ -17,6 +17,7 @@ from fusion.evaluation.selection import selected
 from fusion.evaluation.settings import Judging
 from fusion.evaluation.verb import evaluate_one
 from fusion.indicators import INDICATORS
+from fusion.regression.auto.prior import write_weights
 from fusion.regression.groups import (
     Group,
     common_indicators,
@@ -26,7 +27,6 @@ from fusion.regression.groups import (
     unseen,
     within_group,
 )
-from fusion.regression.prior import write_weights
 from fusion.regression.spec import ModelSpec
 from fusion.regression.within_table import WithinTable
 from fusion.tables import Labelled

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fusion.probes.axes import as_maps
 from fusion.probes.base import hooked
 from fusion.probes.calls import Call, Watcher
 from fusion.probes.meter import Meter
+from fusion.probes.survey.axes import as_maps
 
 
 class FeatureCorrelations(Watcher):

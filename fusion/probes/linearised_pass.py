@@ -11,10 +11,10 @@ from torch.overrides import TorchFunctionMode
 
 from fusion.probes.base import Observations, Subject, preserved, probe
 from fusion.probes.calls import NORMS, Call, name_of
-from fusion.probes.elementwise import Forms
 from fusion.probes.outputs import require_sum
 from fusion.probes.state import having
 from fusion.probes.survey import require
+from fusion.probes.survey.elementwise import Forms
 from fusion.probes.undefined import Undefined
 
 # An image so many times as bright, by how much the outputs have to grow at least.

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fusion.probes.calls import Call, Calls, Watcher
-from fusion.probes.looks import norm_call
 from fusion.probes.outputs import require_signal, require_sum
 from fusion.probes.state import having
+from fusion.probes.survey.looks import norm_call
 from fusion.probes.undefined import Undefined
 
 # By how much a sample's outputs alone may differ from those in its batch, of the largest.

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fusion.probes.axes import as_maps
 from fusion.probes.base import hooked
 from fusion.probes.calls import Call, Calls, Watcher
 from fusion.probes.layers import CONVOLUTIONS
+from fusion.probes.survey.axes import as_maps
 from fusion.probes.undefined import Undefined
 from fusion.seeding import derive_seed
 

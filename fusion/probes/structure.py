@@ -6,8 +6,8 @@ import torch
 
 from fusion.probes.base import Observations, Subject, Undefined, preserved, probe
 from fusion.probes.layers import euclidean
-from fusion.probes.products import products
 from fusion.probes.survey import require
+from fusion.probes.survey.products import products
 from fusion.spaces.graph import KIND_SETS, KINDS, CellGraph, Operations, Paths
 
 

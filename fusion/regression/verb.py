@@ -11,6 +11,8 @@ import pandas as pd
 
 from fusion.errors import FusionError
 from fusion.regression.auto import FEWEST, Auto
+from fusion.regression.auto.members import MEMBERS
+from fusion.regression.auto.prior import write_weights
 from fusion.regression.base import FusionModel
 from fusion.regression.groups import (
     SCORE,
@@ -21,9 +23,7 @@ from fusion.regression.groups import (
     same_versions,
     within_group,
 )
-from fusion.regression.members import MEMBERS
 from fusion.regression.predictor import Predictor
-from fusion.regression.prior import write_weights
 from fusion.regression.source import Source
 from fusion.regression.spec import ModelSpec
 from fusion.regression.subset import WithinGroup

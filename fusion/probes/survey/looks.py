@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
-from fusion.probes.axes import Axes, has_positions
 from fusion.probes.calls import NORMS, PRODUCTS, Call, Watcher, tensors_in
 from fusion.probes.codes import activated, rectified
-from fusion.probes.elementwise import SMOOTH, Forms
+from fusion.probes.survey.axes import Axes, has_positions
+from fusion.probes.survey.elementwise import SMOOTH, Forms
 
 # By how much what two images have in common may differ, of the largest entry.
 TOLERANCE = 1e-4

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
 
-import fusion.regression.relevance_process as module
-from fusion.regression.relevance_process import RelevanceProcess, Rows
+import fusion.regression.auto.relevance_process as module
+from fusion.regression.auto.relevance_process import RelevanceProcess, Rows
 
 
 def made(n=25, p=3, e=4, seed=0):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fusion.regression import Auto
-from fusion.regression.remembered import Remembered
+from fusion.regression.auto.remembered import Remembered
 from tests.regression.pools import pool_of
 
 SEEN = np.array([[0.0, 1.0], [0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-import fusion.regression.smoothing as module
+import fusion.regression.auto.smoothing as module
+from fusion.regression.auto.smoothing import Smoothing, kernel
 from fusion.regression.kernels import matern, matern_by_square, squared_distances
-from fusion.regression.smoothing import Smoothing, kernel
 
 
 def made(n=40, p=3, seed=0):

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fusion.regression.auto.prior import Prior
+from fusion.regression.auto.relevance_process import Rows
+from fusion.regression.auto.smoothing import Smoothing
 from fusion.regression.checked import different, matrix, moderate, vector, within
 from fusion.regression.columns import Array
 from fusion.regression.order import Indices
-from fusion.regression.prior import Prior
-from fusion.regression.relevance_process import Rows
-from fusion.regression.smoothing import Smoothing
 from fusion.regression.transform import IndicatorTransform
 
 _ENCODING = "encoding."

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-import fusion.regression.views as module
+import fusion.regression.auto.views as module
 from fusion.indicators import INDICATORS
 from fusion.regression import Consensus, IndicatorTransform
-from fusion.regression.prior import Prior
-from fusion.regression.smoothing import Smoothing
-from fusion.regression.views import Views
+from fusion.regression.auto.prior import Prior
+from fusion.regression.auto.smoothing import Smoothing
+from fusion.regression.auto.views import Views
 from tests.regression.pools import LOWER, pool_of
 
 

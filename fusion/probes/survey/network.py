@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from fusion.probes.axes import Axes
 from fusion.probes.calls import Calls
-from fusion.probes.elementwise import Forms
 from fusion.probes.layers import CONVOLUTIONS
-from fusion.probes.looks import TOLERANCE, ConstantNorms, Joins, Samples, samples_first
 from fusion.probes.memory import is_of_spaces
-from fusion.probes.products import Products, products
+from fusion.probes.survey.axes import Axes
+from fusion.probes.survey.elementwise import Forms
+from fusion.probes.survey.looks import TOLERANCE, ConstantNorms, Joins, Samples, samples_first
+from fusion.probes.survey.products import Products, products
 from fusion.probes.undefined import Broken, Undefined, as_undefined
 
 # Of the activation units, how many have to be rectifiers, or have codes, for codes to say something.

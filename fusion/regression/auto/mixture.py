@@ -13,16 +13,16 @@ from threadpoolctl import threadpool_limits
 
 from fusion.errors import FusionError
 from fusion.indicators import INDICATORS
+from fusion.regression.auto.members import MEMBERS, Member
+from fusion.regression.auto.prior import read_weights
+from fusion.regression.auto.remembered import Remembered
+from fusion.regression.auto.views import View, Views
 from fusion.regression.base import MODELS, FusionModel, ModelState
 from fusion.regression.calibration import Calibration, checked_groups, folds_of
 from fusion.regression.checked import moderate, positive, vector
 from fusion.regression.columns import Array
-from fusion.regression.members import MEMBERS, Member
 from fusion.regression.order import Indices, once_each, order_of_rows
-from fusion.regression.prior import read_weights
-from fusion.regression.remembered import Remembered
 from fusion.regression.target import learn_target, slopes
-from fusion.regression.views import View, Views
 from fusion.tables import Pool
 
 # Of the expected mixture's squared error, what a departure of 1 from its weights must gain.

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from fusion.regression.auto.relevance_process import RelevanceProcess, Rows
+from fusion.regression.auto.views import View
 from fusion.regression.base import FusionModel, ModelState
 from fusion.regression.columns import Array
 from fusion.regression.extra_trees import ExtraTrees
 from fusion.regression.lightgbm_model import LightGBM
-from fusion.regression.relevance_process import RelevanceProcess, Rows
-from fusion.regression.views import View
 
 # Different architectures without which trees have nothing to split.
 _FEWEST_FOR_TREES = 8

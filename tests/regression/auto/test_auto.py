@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-import fusion.regression.auto as module
+import fusion.regression.auto.mixture as module
 from fusion.errors import FusionError
 from fusion.regression import Auto, Consensus, ModelState
-from fusion.regression.members import MEMBERS
+from fusion.regression.auto.members import MEMBERS
 from fusion.regression.order import order_of_rows
 from tests.regression.pools import pool_of
 
@@ -277,7 +277,7 @@ def test_trees_are_left_out_where_asked_for_few_or_not_installed(pool, monkeypat
     full = Auto().fit(table[:10], accuracies[:10])
     assert set(full.members_) == set(MEMBERS)
     assert set(full.to_state().files) == set(Auto.files)
-    monkeypatch.setattr("fusion.regression.members.find_spec", lambda name: None)
+    monkeypatch.setattr("fusion.regression.auto.members.find_spec", lambda name: None)
     without = Auto().fit(table[:10], accuracies[:10])
     assert set(without.members_) == {*processes, "randomised_trees"}
     assert np.isfinite(without.predict(table)).all()
