@@ -370,7 +370,7 @@ def test_list(what, capsys):
 
 
 def test_the_command_is_installed_and_shows_its_version():
-    done = subprocess.run([sys.executable, "-m", "fusion.cli", "--version"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "fusion", "--version"], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout.startswith("fusion ")
 

@@ -17,7 +17,7 @@ from tests.tables.reading import read_rows
 def start(out, archs: int) -> subprocess.Popen:
     return subprocess.Popen(
         [
-            *(sys.executable, "-m", "fusion.cli", "extract", "--space", "nats-tss"),
+            *(sys.executable, "-m", "fusion", "extract", "--space", "nats-tss"),
             *("--space-set", "channels=4", "cells=1", "--archs", f"sample:{archs}", "--images", "digits"),
             *("--batch-size", "32", "--workers", "1", "--out", str(out)),
         ],

@@ -73,7 +73,7 @@ def test_its_reference_and_the_contract_are_tested(checkout):
 def test_a_package_with_the_entry_point_does_the_same(tmp_path):
     PAGE.install(tmp_path)
     (tmp_path / "my_package" / f"{NAME}.py").write_text(PAGE.files[f"fusion/indicators/{NAME}.py"])
-    rows = json.loads(run(["-m", "fusion.cli", "list", "indicators", "--json"], tmp_path))
+    rows = json.loads(run(["-m", "fusion", "list", "indicators", "--json"], tmp_path))
     (row,) = (row for row in rows if row["name"] == NAME)
     assert row["family"] == f"my_package.{NAME}"
     assert "fast" in row["presets"]

@@ -119,7 +119,7 @@ def test_an_indicator_without_any_value_is_told_with_the_reason(tmp_path, capsys
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(work, tmp_path):
-    command = [sys.executable, "-m", "fusion.cli", "list", "indicators"]
+    command = [sys.executable, "-m", "fusion", "list", "indicators"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.close()

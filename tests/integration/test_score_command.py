@@ -51,7 +51,7 @@ def here(folder, monkeypatch):
 
 
 def run(folder, *arguments):
-    command = [sys.executable, "-m", "fusion.cli", "score", *arguments]
+    command = [sys.executable, "-m", "fusion", "score", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 

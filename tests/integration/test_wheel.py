@@ -78,7 +78,7 @@ def test_real_networks_are_predicted_with_their_library_alone(unpacked, tmp_path
     (tmp_path / "a.csv").write_text("arch\ntimm:resnet18\n")
     command = ["predict", "--model", "zoo-imagenet", "--archs", "a.csv", "--out", "p.csv"]
     done = subprocess.run(
-        [sys.executable, "-m", "fusion.cli", *command],
+        [sys.executable, "-m", "fusion", *command],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(unpacked), "OMP_NUM_THREADS": "1"},
         capture_output=True,

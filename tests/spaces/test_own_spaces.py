@@ -235,7 +235,7 @@ def listed_with(folder, code):
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\nVersion: 1.0\n")
     (installed / "entry_points.txt").write_text("[fusion.spaces]\nplain = own_package.spaces\n")
     return subprocess.run(
-        [sys.executable, "-m", "fusion.cli", "list", "spaces", "--json"],
+        [sys.executable, "-m", "fusion", "list", "spaces", "--json"],
         env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
