@@ -11,6 +11,8 @@ from tqdm import tqdm
 
 from fusion.evaluation.metrics import METRICS
 from fusion.evaluation.results import Interval
+from fusion.work import Work
+from fusion.work.tasks import in_order
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -23,6 +25,9 @@ BOOTSTRAP = (
 )
 OVER_SPLITS = "2.5 and 97.5 percentiles over the splits, whose test parts overlap; none where there is one."
 """How intervals are made, with and without replicates."""
+
+# Replicates of a split that a process computes before the next may take some.
+_AT_ONCE = 20
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Outcome:
 
 
 def scores_per_replicate(
-    outcomes: list[Outcome], replicates: int, rng: np.random.Generator, progress: bool = False
+    outcomes: list[Outcome], replicates: int, rng: np.random.Generator, work: Work
 ) -> Samples:
     """Return every metric of every method on each bootstrap replicate.
 
@@ -64,8 +69,8 @@ def scores_per_replicate(
         How many.
     rng : numpy.random.Generator
         Source of the draws.
-    progress : bool
-        Show a progress bar.
+    work : Work
+        By how many processes, whatever the number with the same result, and whether a bar is shown.
 
     Returns
     -------
@@ -73,13 +78,28 @@ def scores_per_replicate(
         Method -> metric -> values; NaN where undefined.
     """
     draws = [_rows_by_group(outcome.groups) for outcome in outcomes]
+    drawn: dict[int, list[tuple[int, Indices]]] = {}
+    for replicate in range(replicates):
+        split = int(rng.integers(len(outcomes)))
+        drawn.setdefault(split, []).append((replicate, draws[split](rng)))
+    tasks = [
+        (outcomes[split], of_split[start : start + _AT_ONCE])
+        for split, of_split in drawn.items()
+        for start in range(0, len(of_split), _AT_ONCE)
+    ]
+    found = in_order(_scores_of_all, tasks, workers=work.processes)
+    hidden = None if work.progress else True
+    bar = tqdm(found, desc="bootstrap", total=len(tasks), leave=False, delay=2, disable=hidden)
+    scores = dict(pair for pairs in bar for pair in pairs)
+    return collected(scores[replicate] for replicate in range(replicates))
 
-    def replicate() -> dict[str, dict[str, float]]:
-        chosen = int(rng.integers(len(outcomes)))
-        return scores_of(outcomes[chosen], draws[chosen](rng))
 
-    bar = tqdm(range(replicates), desc="bootstrap", leave=False, delay=2, disable=None if progress else True)
-    return collected(replicate() for _ in bar)
+def _scores_of_all(
+    task: tuple[Outcome, list[tuple[int, Indices]]],
+) -> list[tuple[int, dict[str, dict[str, float]]]]:
+    """Return replicate and scores, for replicates of one split."""
+    outcome, draws = task
+    return [(replicate, scores_of(outcome, rows)) for replicate, rows in draws]
 
 
 def interval(per_split: Array, per_replicate: Array) -> Interval:

@@ -170,7 +170,7 @@ def run_size(data: Data, models: Models, size: int, plan: Plan, work: Work) -> R
             run.held.setdefault(name, []).append(found)
     run.points = collected(points)
     rng = np.random.default_rng(derive_seed(plan.seed, "bootstrap", size))
-    run.replicates = scores_per_replicate(outcomes, plan.bootstrap, rng, work.progress)
+    run.replicates = scores_per_replicate(outcomes, plan.bootstrap, rng, work)
     return run
 
 

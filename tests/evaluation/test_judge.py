@@ -185,7 +185,7 @@ def test_twins_add_no_information():
 
     def spread(groups):
         outcome = Outcome(np.tile(measured, 2), groups, doubled, doubled)
-        return np.std(scores_per_replicate([outcome], 800, np.random.default_rng(1))["m"]["srocc"])
+        return np.std(scores_per_replicate([outcome], 800, np.random.default_rng(1), QUIET)["m"]["srocc"])
 
     assert spread(np.arange(120) % 60) / spread(np.arange(120)) == pytest.approx(np.sqrt(2), rel=0.1)
 
