@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -96,11 +97,17 @@ class Quantile(Column):
             raise ValueError(f"a column has {len(values)} values and {len(counts)} counts")
         return cls(values, np.array(counts, dtype=np.int64))
 
+    @cached_property
+    def _mid_ranks(self) -> Array:
+        """F at the distinct values."""
+        ranks: Array = (np.cumsum(self.counts) - self.counts / 2) / self.counts.sum()
+        return ranks
+
     def apply(self, values: Array) -> Array:
         if len(self.values) == 1:
             return np.zeros_like(values)
-        mid_ranks = (np.cumsum(self.counts) - self.counts / 2) / self.counts.sum()
-        x = np.clip(values, self.values[0], self.values[-1])
+        mid_ranks = self._mid_ranks
+        x = np.minimum(np.maximum(values, self.values[0]), self.values[-1])
         left = np.minimum(np.searchsorted(self.values, x, side="right") - 1, len(self.values) - 2)
         low, high = self.values[left], self.values[left + 1]
         # halved first: the difference of two huge values would overflow (and half of the least
