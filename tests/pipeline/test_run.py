@@ -41,7 +41,7 @@ def pipeline(tmp_path, *settings, **changed):
         "accuracies": {"table": str(tmp_path / "acc.csv")},
         "indicators": "params,flops,cj,os",
         "models": {"weighted_sum": {"model": "weighted_sum"}},
-        "evaluation": {"splits": 3, "bootstrap": 5},
+        "evaluation": {"splits": 3, "bootstrap": 5, "train_sizes": []},
         **changed,
     }
     (tmp_path / "p.yaml").write_text(json.dumps(given))
