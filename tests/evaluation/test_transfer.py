@@ -90,7 +90,7 @@ def test_bad_scores_are_one_clear_line(data, change, message):
         run((*data[:2], change(data[2])))
 
 
-QUICK = Judging(splits=2, bootstrap=10)
+QUICK = Judging(splits=2, bootstrap=10, train_sizes=())
 
 
 @pytest.fixture(scope="module")
