@@ -61,7 +61,7 @@ def load(path: Path | str, space: Space | str | None = None) -> IndicatorTable |
     --------
     >>> import fusion
     >>> fusion.load("data/nats-sss-cifar10/indicators").values().shape
-    (2000, 97)
+    (2000, 98)
     """
     folder = find_model(path)
     if is_model(folder):

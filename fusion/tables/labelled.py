@@ -71,7 +71,7 @@ class Labelled:
     >>> import fusion
     >>> data = fusion.load(digits).labelled("data/digits-tss/accuracies.parquet")
     >>> len(data.indicators), len(data.X.columns) > 97, data.y.shape
-    (97, True, (24,))
+    (98, True, (24,))
     """
 
     table: IndicatorTable
