@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fusion.work import Work
 
 
-# Terms of a model's formula that are printed; its card has them all.
+# Terms of a model's formula that are printed; `predictor.equation()` has them all.
 _TERMS = 12
 
 

@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -369,42 +367,9 @@ def test_list(what, capsys):
         assert all({"formula", "source", "higher_is_better", "cost"} <= row.keys() for row in rows)
 
 
-def test_the_command_is_installed_and_shows_its_version():
-    done = subprocess.run([sys.executable, "-m", "fusion", "--version"], capture_output=True, text=True)
-    assert done.returncode == 0
-    assert done.stdout.startswith("fusion ")
-
-
-def test_extraction_imports_without_what_only_learning_needs():
-    code = (
-        "import sys; sys.modules.update(dict.fromkeys(['lightgbm', 'nats_bench', 'matplotlib']));"
-        "import fusion.extraction, fusion.cli; fusion.cli.main(['list', 'indicators'])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "naswot" in done.stdout
-
-
 def test_images_extraction_options_are_the_documented_ones(work, tmp_path):
     """The same options in another order and by preset give the same table."""
     extract = ["extract", "--out", str(tmp_path / "t"), *IMAGES, *SPACE, "--indicators", "fi"]
     assert main([*extract, "--archs", str(work / "archs.csv")]) == 0
     names = ["cj", "os", "nlr", "cnntk"]
     pd.testing.assert_frame_equal(read_table(tmp_path / "t")[names], read_table(work / "indicators")[names])
-
-
-def test_the_command_runs_as_a_module_with_its_workers(work, tmp_path):
-    command = [sys.executable, "-m", "fusion", "extract", *SPACE, "--archs", str(work / "archs.csv")]
-    command += [
-        "--images",
-        "digits",
-        "--indicators",
-        "params",
-        "--workers",
-        "2",
-        "--out",
-        str(tmp_path / "t"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("architectures,") == 1
