@@ -37,10 +37,8 @@ FEWEST_LEFT = 500
 FOLDS = 5
 INTERVAL = 0.9
 SHOWN = ("srocc", "krocc", "plcc", "rmse")
-MODELS = {
-    "": ModelSpec("auto", None, {"effort": "quick"}),
-    "-structure": ModelSpec("auto", "encoding", {"effort": "quick"}),
-}
+READS = {"": None, "-structure": "encoding"}
+"""End of a model's name -> the indicators that it reads; None for all of its table and the encoding."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,8 @@ class Shipped:
     table: str
     target: str
     read: Callable[[Path], pd.Series[float]]
-    describes: bool = True
-    """Whether the encoding describes an architecture, so that a model can read it alone."""
+    effort: str = "quick"
+    """Of `auto`; trees are worth their size where the encoding has numbers."""
 
 
 def column(folder: str, name: str, arch: str = "arch") -> Callable[[Path], pd.Series[float]]:
@@ -108,7 +106,7 @@ SHIPPED = {
         f"nds-{family.lower()}-imagenet": Shipped(f"data/nds/{family.lower()}", _NDS, nds(family))
         for family in ("DARTS", "ENAS", "NASNet", "PNAS", "Amoeba", "ResNeXt-A", "ResNeXt-B")
     },
-    "zoo-imagenet": Shipped("data/zoo-imagenet/indicators", "ImageNet top-1 accuracy (timm)", zoo, False),
+    "zoo-imagenet": Shipped("data/zoo-imagenet/indicators", "ImageNet top-1 accuracy (timm)", zoo, "full"),
 }
 
 
@@ -204,9 +202,8 @@ def ship(name: str, data: Path, out: Path) -> None:
     table = fusion.load(one.table)
     assert isinstance(table, IndicatorTable)
     accuracies = measured(table, one.read(data))
-    for suffix, spec in MODELS.items():
-        if suffix and not one.describes:
-            continue
+    for suffix, reads in READS.items():
+        spec = ModelSpec("auto", reads, {"effort": one.effort})
         model, found, how = fit_and_judge(table, accuracies, one.target, spec)
         folder = out / f"{name}{suffix}"
         model.save(folder)
@@ -240,10 +237,10 @@ accuracies.
 
 {table}
 
-Each is `auto` (of the effort `quick`), judged on networks that it did not learn from: where there are many
-accuracies on all others of its table, else on left-out folds, of like models. NAME-structure reads the
-architecture alone and needs no indicator. The interval is of 90 %. Cards in the folders have more figures and
-the limits. Fitted, judged and written into this page by
+Each is `auto` (of the effort `quick`; `full` for `zoo-imagenet`), judged on networks that it did not learn
+from: where there are many accuracies on all others of its table, else on left-out folds, of like models.
+NAME-structure reads the architecture alone and needs no indicator. The interval is of 90 %. Cards in the
+folders have more figures and the limits. Fitted, judged and written into this page by
 
 ```
 python benches/ship_models.py --data DIR
@@ -269,7 +266,7 @@ def write_page(out: Path) -> None:
         model = fusion.load(folder)
         assert isinstance(model, Predictor)
         srocc, krocc, _, rmse, covers, _ = judged(folder)
-        structure = judged(out / f"{name}-structure")[0] if SHIPPED[name].describes else "-"
+        structure = judged(out / f"{name}-structure")[0]
         cells = [f"[`{name}`]({name}/card.md)", str(model.networks), srocc, krocc, rmse, covers, structure]
         lines.append(f"| {' | '.join(cells)} |")
     (out / "README.md").write_text(PAGE.format(table="\n".join(lines)))

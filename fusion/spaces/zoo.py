@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from fusion.errors import FusionError, InvalidArchitecture
 from fusion.plugins import load_object
 from fusion.spaces.base import SPACES, Space
+from fusion.spaces.composition import composition
+from fusion.storage.kept import kept
 
 LIBRARIES = ("timm", "torchvision")
 _EXPECTED = "expected timm:NAME, torchvision:NAME, file.py:NAME or module:NAME, such as timm:resnet18"
+# Pixels of ImageNet's images, where nothing else is known.
+_CUSTOMARY = 224
+# Names of weights that were trained on more than ImageNet-1k.
+_MORE = re.compile(r"ft_in1k|in12k|in21k|in22k")
 # What stands before the name of a family, and says how it was ported.
 _PORTED = re.compile(r"^(tf|legacy|gluon)_")
 
@@ -105,9 +112,12 @@ class Zoo(Space):
         return family(self.canonical(arch))
 
     def features(self, arch: str) -> dict[str, float | str]:
-        """Return the image size at which the library's trained weights are judged, nothing of other networks.
+        """Return what the network is made of, on images of the size at which accuracies of it are published.
 
-        A name describes no network, but larger images make an accuracy higher. Nothing is downloaded.
+        See `composition`; and `image_size`, which makes an accuracy higher: that of the library's weights
+        trained on ImageNet-1k alone, the largest if there are several, else of those that it has; 224 for
+        networks of one's own. Nothing is downloaded, and nothing computed. What is told of a network that
+        cannot be described so is `image_size` alone.
 
         Raises
         ------
@@ -115,14 +125,12 @@ class Zoo(Space):
             When the library is not installed: what is predicted would be another number.
         """
         place, _, name = self.canonical(arch).rpartition(":")
-        size = _judged_at(place, name) if place in LIBRARIES else None
-        return {} if size is None else {"image_size": float(size)}
+        return dict(_described(place, name))
 
     def build(self, arch: str, *, in_channels: int = 3, num_classes: int = 10) -> nn.Module:
         place, _, name = self.canonical(arch).rpartition(":")
         if place in LIBRARIES and name not in _names(place):
             raise InvalidArchitecture(f"{arch!r}: {place} has no network of this name here")
-        make = _maker(place, name)
         told: dict[str, Any] = {
             "num_classes": num_classes,
             "in_chans": in_channels,
@@ -130,27 +138,56 @@ class Zoo(Space):
         }
         if self.size is not None:
             told |= {"img_size": self.size, "image_size": self.size}
-        found = make(told)
-        if not isinstance(found, nn.Module):
-            raise InvalidArchitecture(f"{arch!r} gives a {type(found).__name__}, not a network")
-        return found
+        return _built(place, name, told)
 
     def thin(self) -> Space:
         return self
 
 
 @cache
-def _judged_at(library: str, name: str) -> int | None:
-    """Return the image size at which trained weights of a network are judged; None where none is known."""
-    _names(library)  # says how to install it
+def _described(place: str, name: str) -> Mapping[str, float]:
+    """Return the features of a network; those of a library's are kept between runs."""
+    if place not in LIBRARIES:
+        return _composed(place, name, _CUSTOMARY)
+    if name not in _names(place):  # of another version
+        return {}
+    version = getattr(import_module(place), "__version__", None)
+    if version is None:
+        return _composed(place, name, _judged_at(place, name))
+    known = f"composition-1/torch-{torch.__version__}/{place}-{version}/{name}.json"
+    return kept(known, lambda: _composed(place, name, _judged_at(place, name)))
+
+
+def _composed(place: str, name: str, size: int) -> dict[str, float]:
     try:
-        if library == "timm":
-            known = import_module("timm").get_pretrained_cfg(name)
-            return None if known is None else int((known.test_input_size or known.input_size)[-1])
-        weights = import_module("torchvision.models").get_model_weights(name).DEFAULT
-        return int(weights.transforms().crop_size[0])
+        told = {"num_classes": 1000, "img_size": size, "image_size": size}
+        found = composition(lambda: _built(place, name, told), (3, size, size))
+    except Exception:  # whatever it raises: it runs on no such device, has no layer, takes other images
+        found = {}
+    return {"image_size": float(size), **found}
+
+
+def _judged_at(library: str, name: str) -> int:
+    """Return the image size at which trained weights of a network are judged."""
+    try:
+        if library == "torchvision":
+            weights = import_module("torchvision.models").get_model_weights(name).DEFAULT
+            return int(weights.transforms().crop_size[0])
+        timm = import_module("timm")
+        trained = [full for full in timm.list_pretrained(f"{name}.*") if full.partition(".")[0] == name]
+        alone = [full for full in trained if "in1k" in full and not _MORE.search(full)]
+        told = [timm.get_pretrained_cfg(full) for full in alone or [name]]
+        return max(int((one.test_input_size or one.input_size)[-1]) for one in told)
     except (AttributeError, RuntimeError, ValueError, TypeError):  # never trained
-        return None
+        return _CUSTOMARY
+
+
+def _built(place: str, name: str, told: dict[str, Any]) -> nn.Module:
+    """Return a network; raises InvalidArchitecture when what is named gives none."""
+    found = _maker(place, name)(told)
+    if not isinstance(found, nn.Module):
+        raise InvalidArchitecture(f"'{place}:{name}' gives a {type(found).__name__}, not a network")
+    return found
 
 
 def _maker(place: str, name: str) -> Callable[[dict[str, Any]], Any]:

@@ -1,5 +1,7 @@
 """Networks by name, of libraries that stand in for timm and torchvision, and of files."""
 
+import fnmatch
+import math
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -11,7 +13,7 @@ from fusion.errors import FusionError, InvalidArchitecture
 from fusion.extraction import extract, score
 from fusion.extraction.scoring import load_network
 from fusion.spaces import make_space
-from fusion.spaces.zoo import _judged_at, _names, family
+from fusion.spaces.zoo import _described, _names, family
 from fusion.tables.choosing import named_architectures
 from fusion.work import Work
 
@@ -36,10 +38,17 @@ def libraries(monkeypatch):
     timm, vision, models = ModuleType("timm"), ModuleType("torchvision"), ModuleType("torchvision.models")
     timm.list_models = lambda: ["resnet18", "resnet50", "tf_efficientnet_b0", "vit_tiny_patch16_224"]
     timm.create_model = create_model
-    sizes = {"resnet18": (None, (3, 224, 224)), "resnet50": ((3, 288, 288), (3, 224, 224))}
+    sizes = {
+        "resnet18": (None, (3, 192, 192)),
+        "resnet50.first_in1k": (None, (3, 224, 224)),
+        "resnet50.second_in1k": ((3, 288, 288), (3, 224, 224)),
+        "resnet50.more_in22k_ft_in1k": (None, (3, 384, 384)),
+        "resnet50.more_in22k": (None, (3, 384, 384)),
+    }
     timm.get_pretrained_cfg = lambda name: (
         SimpleNamespace(test_input_size=sizes[name][0], input_size=sizes[name][1]) if name in sizes else None
     )
+    timm.list_pretrained = lambda pattern: fnmatch.filter(sizes, pattern)
 
     def resnet18(*, weights=None, **kwargs):
         assert weights is None
@@ -54,10 +63,10 @@ def libraries(monkeypatch):
     for name, module in (("timm", timm), ("torchvision", vision), ("torchvision.models", models)):
         monkeypatch.setitem(sys.modules, name, module)
     _names.cache_clear()
-    _judged_at.cache_clear()
+    _described.cache_clear()
     yield
     _names.cache_clear()
-    _judged_at.cache_clear()
+    _described.cache_clear()
 
 
 @pytest.fixture
@@ -66,18 +75,47 @@ def none(monkeypatch):
     for name in ("timm", "torchvision", "torchvision.models"):
         monkeypatch.setitem(sys.modules, name, None)
     _names.cache_clear()
-    _judged_at.cache_clear()
+    _described.cache_clear()
     yield
     _names.cache_clear()
-    _judged_at.cache_clear()
+    _described.cache_clear()
 
 
-def test_the_library_says_at_which_size_its_weights_are_judged(libraries):
-    zoo = make_space("zoo")
-    assert zoo.features("timm:resnet18") == {"image_size": 224}
-    assert zoo.features("timm:resnet50") == {"image_size": 288}
-    assert zoo.features("torchvision:resnet18") == {"image_size": 232}
-    assert zoo.features("timm:vit_tiny_patch16_224") == zoo.features("nets.py:small") == {}
+@pytest.mark.parametrize(
+    ("arch", "size"),
+    [
+        ("timm:resnet18", 192),
+        ("timm:resnet50", 288),  # the largest of those trained on ImageNet-1k alone
+        ("timm:tf_efficientnet_b0", 224),  # never trained
+        ("torchvision:resnet18", 232),
+    ],
+)
+def test_a_network_is_described_at_the_size_at_which_its_weights_are_judged(arch, size, libraries):
+    found = make_space("zoo").features(arch)
+    assert found["image_size"] == size
+    assert found["log.multiply_adds"] == pytest.approx(math.log((size - 2) ** 2 * 4 * 27 + 4000), rel=1e-12)
+    assert found == make_space("zoo", {"size": 8}).features(arch)
+
+
+def test_a_network_that_is_not_there_is_not_described(libraries):
+    assert make_space("zoo").features("timm:resnet19") == {}
+
+
+def test_of_a_network_that_does_not_run_the_size_alone_is_told(libraries, monkeypatch):
+    monkeypatch.setattr(sys.modules["timm"], "create_model", lambda name, **told: nn.Linear(3, 4))
+    assert make_space("zoo").features("timm:resnet18") == {"image_size": 192}
+
+
+def test_what_is_found_of_a_version_is_kept_between_runs(libraries, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(sys.modules["timm"], "__version__", "1.2", raising=False)
+    found = make_space("zoo").features("timm:resnet18")
+    _described.cache_clear()
+    monkeypatch.delattr(sys.modules["timm"], "create_model")
+    assert make_space("zoo").features("timm:resnet18") == found
+    _described.cache_clear()
+    monkeypatch.setattr(sys.modules["timm"], "__version__", "1.3")
+    assert make_space("zoo").features("timm:resnet18") == {"image_size": 192}
 
 
 def test_without_the_library_nothing_is_described(none):
@@ -85,7 +123,17 @@ def test_without_the_library_nothing_is_described(none):
     for arch in ("timm:resnet18", "torchvision:resnet18"):
         with pytest.raises(FusionError, match="pip install"):
             zoo.features(arch)
-    assert zoo.features("nets.py:small") == {}
+
+
+def test_a_network_of_ones_own_is_described_too(own_folder):
+    (own_folder / "described_nets.py").write_text(
+        "from torch import nn\n"
+        "def net(num_classes, image_size):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(3 * image_size ** 2, num_classes))\n"
+    )
+    found = make_space("zoo").features("described_nets.py:net")
+    assert (found["image_size"], found["log.width"]) == (224, math.log(3 * 224**2))
+    assert found["share.linear"] == 1
 
 
 def test_without_the_library_nothing_is_stored(none, tmp_path):

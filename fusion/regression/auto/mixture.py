@@ -116,7 +116,8 @@ class Auto(FusionModel):
     -----
     Sources: stacking with weights that are not negative, L. Breiman, "Stacked regressions", Machine
     Learning 24, 1996; of the members and views, there. Choices were made on CIFAR-10 accuracies of
-    `nats-tss`; how far weights depart from those expected, on `nats-sss` too; of the prior, see `Consensus`.
+    `nats-tss`; how far weights depart from those expected, on `nats-sss` too; that trees see numbers of the
+    encoding, on `zoo-imagenet`; of the prior, see `Consensus`.
     """
 
     name = "auto"

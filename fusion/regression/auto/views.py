@@ -28,6 +28,8 @@ _GRAPH = "graph_"
 _FEWEST = 50
 # Share of a pool's networks that the encoding must tell apart, or it says too little of them.
 _APART = 0.9
+# Columns of the encoding with more values are numbers; with fewer, choices, which trees make no use of.
+_CHOICES = 8
 # Standard deviations beyond which values are drawn in: of logarithms, and of the encoding.
 _FAR = 4.0
 _FARTHEST = 1e6
@@ -56,6 +58,8 @@ class View:
         Features of graphs, and marks of missing values.
     encoding : ndarray, shape (n, n_encoding)
         Standardised.
+    numbers : ndarray, shape (n, n_numbers)
+        Those columns of the encoding that are numbers and no choices.
     """
 
     prior: Array
@@ -64,6 +68,7 @@ class View:
     logs: Array
     others: Array
     encoding: Array
+    numbers: Array
 
     @property
     def wide(self) -> Rows:
@@ -87,13 +92,14 @@ class View:
 
     @property
     def for_trees(self) -> Array:
-        """For trees, which need no second scale and make no use of the encoding."""
-        return np.hstack([self.prior[:, None], self.ranks, self.others])
+        """For trees, which need no second scale and make no use of choices."""
+        return np.hstack([self.prior[:, None], self.ranks, self.others, self.numbers])
 
     @property
     def flat(self) -> Array:
         """All of it side by side, which `Views.split` takes apart."""
-        return np.hstack([self.prior[:, None], self.terms, self.ranks, self.logs, self.others, self.encoding])
+        every = [getattr(self, part.name) for part in dataclasses.fields(self)[1:]]
+        return np.hstack([self.prior[:, None], *every])
 
     def take(self, rows: Any) -> View:
         """Return some of the architectures."""
@@ -121,7 +127,9 @@ class Views:
     smoothing : Smoothing or None
     prior : Prior
     centre, scale : ndarray
-        Of the encoding's columns.
+        Of the encoding's columns; what is missing there is as the centre.
+    numbers : ndarray of int
+        Which of these are numbers and no choices.
     """
 
     indicators: Indices
@@ -133,6 +141,7 @@ class Views:
     prior: Prior
     centre: Array
     scale: Array
+    numbers: Indices
 
     @classmethod
     def learn(
@@ -214,7 +223,10 @@ class Views:
         logs = None
         if len(indicators):
             logs = IndicatorTransform("signed_log").fit(values[:, indicators]).fill_worse(better[indicators])
-        code = np.where(np.isfinite(values[:, encoding]), values[:, encoding], 0.0)
+        code = np.where(np.isfinite(values[:, encoding]), values[:, encoding], np.nan)
+        centre = np.nanmean(code, axis=0)
+        code = np.where(np.isnan(code), centre, code)
+        numbers = [j for j, column in enumerate(code.T) if len(np.unique(column)) > _CHOICES]
         return cls(
             indicators,
             places(differ & graph),
@@ -223,8 +235,9 @@ class Views:
             logs,
             None,
             Prior.learn([names[j] for j in indicators], ranks[:, indicators], taught),
-            code.mean(axis=0),
+            centre,
             code.std(axis=0) + _THIN,
+            np.array(numbers, dtype=np.intp),
         )
 
     def _smoothed(
@@ -252,7 +265,7 @@ class Views:
         features : ndarray, shape (n, p + n_flags)
             As the transformer gives them.
         """
-        code = np.where(np.isfinite(values[:, self.encoding]), values[:, self.encoding], 0.0)
+        code = np.where(np.isfinite(values[:, self.encoding]), values[:, self.encoding], self.centre)
         code = np.clip(np.ascontiguousarray((code - self.centre) / self.scale), -_FARTHEST, _FARTHEST)
         code = code.round(_DIGITS)
         ranks, count = features[:, self.indicators], len(self.indicators)
@@ -266,7 +279,8 @@ class Views:
         # row by row in memory, as it is after loading: BLAS rounds otherwise elsewhere
         ranks, logs, others = (np.ascontiguousarray(part).round(_DIGITS) for part in (ranks, logs, others))
         terms = self.prior.terms(ranks).round(_DIGITS)
-        return View(self.prior.apply(ranks), terms, ranks, logs, others, code)
+        numbers = np.ascontiguousarray(code[:, self.numbers])
+        return View(self.prior.apply(ranks), terms, ranks, logs, others, code, numbers)
 
     def to_state(self) -> dict[str, Any]:
         """Return what was learned, in JSON values."""
@@ -280,6 +294,7 @@ class Views:
             "prior": self.prior.to_state(),
             "centre": self.centre.tolist(),
             "scale": self.scale.tolist(),
+            "numbers": self.numbers.tolist(),
         }
 
     @classmethod
@@ -319,11 +334,14 @@ class Views:
             Prior.from_state(state["prior"], len(indicators)),
             vector(state["centre"], "centre", len(encoding)),
             within(scale, _THIN, np.inf, "scale"),
+            # models of before there were any have none
+            different(state.get("numbers", []), "numbers", len(encoding)),
         )
 
     def view_from_state(self, state: Any) -> View:
         """Return the view that gave `state`; raises KeyError, TypeError or ValueError."""
         prior = vector(state["prior"], "prior")
+        state = {"numbers": [[]] * len(prior), **state}
         rest = [matrix(state[name], name, (len(prior), width)) for name, width in self._widths.items()]
         return View(*(moderate(part, "what was seen") for part in (prior, *rest)))
 
@@ -338,6 +356,7 @@ class Views:
             "logs": count,
             "others": others,
             "encoding": len(self.encoding),
+            "numbers": len(self.numbers),
         }
 
     def split(self, flat: Array) -> View:

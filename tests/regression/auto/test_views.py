@@ -61,6 +61,41 @@ def test_a_missing_indicator_is_as_bad_as_the_worst():
             assert (own[~known] == own[known].min()).all()
 
 
+def with_numbers():
+    """A table with a number among its encoding that many architectures lack, and the values of it."""
+    table, _ = pool_of()
+    table["encoding.3"] = numbers = np.where(np.arange(80) % 5, np.linspace(1, 4, 80), np.nan)
+    table["encoding.few"] = np.arange(80) % 8
+    return table, numbers
+
+
+def test_trees_see_numbers_of_the_encoding():
+    table, numbers = with_numbers()
+    views, features = learned(table)
+    assert [list(table)[views.encoding[j]] for j in views.numbers] == ["encoding.3"]
+    seen = views.of(table.to_numpy(), features)
+    known = np.isfinite(numbers)
+    filled = np.where(known, numbers, numbers[known].mean())
+    expected = (filled - filled.mean()) / filled.std()
+    np.testing.assert_allclose(seen.for_trees[:, -1], expected, atol=6e-6)
+    assert (seen.numbers[~known] == 0).all()
+    again = Views.from_state(json.loads(json.dumps(views.to_state())), table.shape[1], features.shape[1])
+    assert np.array_equal(again.of(table.to_numpy(), features).flat, seen.flat)
+    assert np.array_equal(again.view_from_state(seen.to_state()).flat, seen.flat)
+    assert np.array_equal(views.split(seen.flat).numbers, seen.numbers)
+
+
+def test_states_of_before_trees_saw_numbers_are_read():
+    table, _ = pool_of()
+    views, features = learned(table)
+    seen = views.of(table.to_numpy(), features)
+    old, rows = views.to_state(), seen.to_state()
+    assert old.pop("numbers") == []
+    assert rows.pop("numbers") == [[]] * 80
+    again = Views.from_state(old, table.shape[1], features.shape[1])
+    assert np.array_equal(again.view_from_state(rows).flat, seen.flat)
+
+
 def test_the_prior_is_the_standardised_consensus():
     table, _ = pool_of()
     names = ["zen", "params", "meco"]
@@ -194,6 +229,7 @@ CHANGES = {
     "a logarithm's scale": lambda s: s["logs"]["columns"][0].update(scale=0.0),
     "smoothing of others": lambda s: s["smoothing"].update(means=[0.0]),
     "an encoding without unit": lambda s: s.update(scale=[0.0] * 4),
+    "a number that there is not": lambda s: s.update(numbers=[6]),
     "an encoding too few": lambda s: s.update(centre=[0.0]),
     "a sign": lambda s: s["prior"].update(signs=[2.0, 1.0, 1.0]),
     "a weight": lambda s: s["prior"].update(weights=[-1.0, 1.0, 1.0]),
