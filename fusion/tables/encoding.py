@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from tqdm import tqdm
 
 from fusion.errors import FusionError
 from fusion.spaces import Space
@@ -167,7 +168,9 @@ def _described(space: Space, keys: Sequence[str]) -> dict[str, _Feature]:
     """Return what a space says of architectures, by name."""
     rows: dict[str, list[int]] = defaultdict(list)
     values: dict[str, list[float | str]] = defaultdict(list)
-    for row, key in enumerate(keys):
+    # shown on a terminal where a space takes its time
+    shown = tqdm(keys, desc="describe", unit="arch", leave=False, delay=2, disable=None)
+    for row, key in enumerate(shown):
         try:
             found = space.features(key).items()
         except FusionError:
