@@ -96,7 +96,11 @@ def of_the_kernel(network: nn.Module, batch: Batch, seed: int) -> dict[str, floa
     for handle in handles:
         handle.remove()
     parameters = list(network.parameters())
-    rows = [torch.autograd.grad(logits(network, one[None]).sum(), parameters, allow_unused=True) for one in x]
+    # of all images, for torch's batch normalisation of one image may have a wrong gradient (see `PlainNorms`)
+    rows = [
+        torch.autograd.grad(logits(network, x)[one].sum(), parameters, allow_unused=True)
+        for one in range(len(x))
+    ]
     gram = torch.zeros(len(x), len(x), dtype=torch.float64)
     for place in range(len(parameters)):
         if rows[0][place] is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +57,37 @@ class BatchStatistics(Watcher):
         return norm_call(call, *self.kept[place])
 
 
+class PlainNorms(Watcher):
+    """Gives batch normalisation of one image tensors with the strides of their memory format.
+
+    The stride of the images means nothing where there is one. On the CPU, torch (seen in 2.13) tells formats
+    by it in the backward pass all the same, takes one for the other where what follows are tokens, and gives
+    wrong gradients.
+    """
+
+    names = frozenset({"batch_norm"})
+
+    def instead(self, call: Call) -> Call:
+        """Return the call with such images."""
+        if call.func is not functional.batch_norm:
+            return call
+        if call.args:
+            return replace(call, args=(_plain(call.input), *call.args[1:]))
+        return replace(call, kwargs={**call.kwargs, "input": _plain(call.input)})
+
+    def after(self, call: Call, out: Any) -> Any:
+        """Let the gradient come by with such strides."""
+        if call.func is functional.batch_norm and out.requires_grad:
+            out.register_hook(_plain)
+        return out
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Return a tensor of one image in the default format, unless its strides are those of a format."""
+    plain = tensor.dim() < 4 or tensor.stride(0) == tensor.numel()
+    return tensor if plain else tensor.clone(memory_format=torch.contiguous_format)
+
+
 def each_sample(
     network: nn.Module,
     x: Tensor,
@@ -83,7 +116,7 @@ def each_sample(
     watchers = [norms] if norms.flags else []
 
     def run(images: Tensor) -> Tensor:
-        with Calls(*watchers):
+        with Calls(*watchers, *([PlainNorms()] if len(images) == 1 else [])):
             logits: Tensor = network(images)
         norms.restart()
         return logits

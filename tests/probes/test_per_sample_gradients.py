@@ -9,6 +9,7 @@ from fusion.images.base import Batch
 from fusion.probes import PROBES
 from fusion.probes.base import Subject, Undefined
 from fusion.probes.initialisation import kaiming
+from fusion.probes.one_by_one import gram_one_by_one
 from fusion.probes.tangent_kernel import per_sample_gram
 
 SAMPLES = 5
@@ -140,6 +141,34 @@ def test_weights_of_another_kind_one_sample_after_the_other():
         return Scaled().double()
 
     torch.testing.assert_close(fisher_information(scaled()), fisher(scaled()))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_normalised_maps_that_are_read_as_tokens(memory_format):
+    """Of one image alone, the gradient of torch's batch normalisation may be wrong there."""
+
+    class Tokens(Net):
+        def forward(self, x):
+            tokens = self.norm(self.conv(x)).flatten(2).transpose(1, 2)
+            weighed = tokens * torch.linspace(0, 1, tokens[0].numel()).view_as(tokens[:1])
+            return self.head(torch.relu(self.mix(weighed.sum(1))))
+
+    torch.manual_seed(9)
+    network = Tokens(CONVOLUTIONS["plain"]).double().to(memory_format=memory_format).eval()
+    x = X.contiguous(memory_format=memory_format)
+    trained = [name for name, _ in network.named_parameters()]
+    found = gram_one_by_one(network, own(network), trained, x, [True])
+    network.norm.momentum = None  # so that the running statistics are those of the batch
+    maps = network.train().conv(x)
+    network.norm(maps)
+    network.norm.running_var.copy_(maps.detach().var((0, 2, 3), correction=0))
+    logits = network.eval()(x)
+    rows = []
+    for own_logits in logits:
+        gradients = torch.autograd.grad(own_logits.sum(), list(network.parameters()), retain_graph=True)
+        rows.append(torch.cat([g.flatten() for g in gradients]))
+    G = torch.stack(rows)
+    torch.testing.assert_close(found, G @ G.T)
 
 
 def test_a_norm_without_statistics_couples_samples():
