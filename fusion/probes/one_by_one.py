@@ -128,7 +128,10 @@ def each_sample(
     for number in range(len(x)):
         logits = run(x[number : number + 1])
         if not bool(((logits.detach() - together[number]).abs() <= scale).all()):
-            raise Undefined("samples depend on one another in other ways than by batch normalisation")
+            raise Undefined(
+                "a sample alone has other outputs than in its batch: samples depend on one another in other "
+                "ways than by batch normalisation, or rounding is as large as the outputs"
+            )
         yield logits
 
 
