@@ -53,6 +53,10 @@ class Shipped:
     listed: str = ""
     """A table of more networks, for the model of the encoding; by default the same."""
 
+    def spec(self, suffix: str) -> ModelSpec:
+        """Return what is fitted under the name with this end."""
+        return ModelSpec("auto", READS[suffix], {"effort": self.effort})
+
 
 def column(folder: str, name: str, arch: str = "arch") -> Callable[[Path], pd.Series[float]]:
     """Return what reads a column of a Parquet file of accuracies."""
@@ -211,8 +215,7 @@ def ship(name: str, data: Path, out: Path) -> None:
         table = fusion.load(one.listed if reads and one.listed else one.table)
         assert isinstance(table, IndicatorTable)
         accuracies = measured(table, one.read(data))
-        spec = ModelSpec("auto", reads, {"effort": one.effort})
-        model, found, how = fit_and_judge(table, accuracies, one.target, spec)
+        model, found, how = fit_and_judge(table, accuracies, one.target, one.spec(suffix))
         folder = out / f"{name}{suffix}"
         model.save(folder)
         card = folder / "card.md"

@@ -84,7 +84,8 @@ def column_groups(table: pd.DataFrame, distance: float = DISTANCE) -> list[Colum
     numbers = np.ones(1, dtype=np.intp)
     if len(members) > 1:
         condensed = squareform(np.maximum(apart + apart.T, 0) / 2, checks=False)
-        numbers = fcluster(linkage(condensed, "average"), distance, "distance")
+        # correlations of ranks are fractions, which may be as far apart as that but for rounding
+        numbers = fcluster(linkage(condensed, "average"), distance + 1e-9, "distance")
     found = []
     for number in np.unique(numbers):
         of_each = zip(members.values(), numbers, strict=True)

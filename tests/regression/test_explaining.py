@@ -6,7 +6,7 @@ from math import asin, factorial, pi
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
@@ -30,7 +30,7 @@ def average_linkage(table, names):
     while len(groups) > 1:
         pairs = [(near[np.ix_(a, b)].mean(), i, j) for (i, a), (j, b) in combinations(enumerate(groups), 2)]
         least, i, j = min(pairs)
-        if least > DISTANCE:
+        if least > DISTANCE + 1e-9:  # fractions may be equal to it but for rounding
             break
         groups[i] += groups.pop(j)
     return {tuple(sorted(names[j] for j in group)) for group in groups}
@@ -39,6 +39,7 @@ def average_linkage(table, names):
 class TestColumnGroups:
     @settings(deadline=None, max_examples=20)
     @given(seed=st.integers(0, 2**32 - 1))
+    @example(seed=174)  # two columns at that distance
     def test_average_linkage_of_rank_correlations_in_any_order(self, seed):
         rng = np.random.default_rng(seed)
         names = list("abcdefgh")

@@ -62,6 +62,6 @@ def test_a_model_that_is_fitted_again_as_its_card_says_predicts_the_same(shared_
     one = ship_models.SHIPPED[name]
     table = fusion.load(one.table)
     accuracies = ship_models.measured(table, one.read(shared_data))
-    again = ship_models.fitted(table, accuracies, one.target, ship_models.MODELS["-structure"])
+    again = ship_models.fitted(table, accuracies, one.target, one.spec("-structure"))
     shipped = fusion.load(f"{name}-structure")
     np.testing.assert_allclose(again.predict(table), shipped.predict(table), atol=0.05)
