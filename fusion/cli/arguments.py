@@ -19,8 +19,8 @@ SPACE = "name (see `fusion list spaces`), or a class of your own as file.py:Clas
 OWN_SPACE = "class of a space of your own, as file.py:Class or module:Class; a table or model imports none"
 MODEL = "folder that `fusion fit` wrote, or a name of `fusion list shipped`"
 ARCHS = (
-    "file (CSV or Parquet with a column `arch`, or one a line), all, sample:N, sample:N:SEED, or a pattern "
-    "of names such as 'timm:*resnet*'"
+    "file (CSV or Parquet with a column `arch`, or one a line), all, sample:N, sample:N:SEED, a pattern "
+    "of names such as 'timm:*resnet*', or one architecture"
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,12 @@ from fusion.errors import FusionError
 from fusion.settings import Flag, Settings, Text, Whole
 from fusion.spaces import Space
 from fusion.storage.bundled import find
+from fusion.storage.files import exists
 from fusion.tables.architectures import read_archs
 from fusion.tables.indicator_table import IndicatorTable
+
+# Ends of names of files, whatever a space takes for an architecture.
+_OF_FILES = {".csv", ".tsv", ".txt", ".gz", ".parquet", ".feather", ".json", ".xlsx"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def without_dead_edges(space: Space, archs: Sequence[str]) -> list[str]:
 
 
 def named_architectures(space: Space, text: str, column: str | None = None) -> list[str]:
-    """Return the architectures named by `all`, `sample:N`, `sample:N:SEED`, a pattern with `*`, or a file."""
+    """Return those named by `all`, `sample:N[:SEED]`, a pattern with `*`, an architecture, or a file."""
     if text == "all":
         return choose_architectures(space, Architectures())
     if "*" in text:
@@ -81,6 +86,8 @@ def named_architectures(space: Space, text: str, column: str | None = None) -> l
             raise FusionError(f"--archs {text}: expected sample:N or sample:N:SEED")
         size, seed = (*(int(number) for number in numbers), 0)[:2]
         return choose_architectures(space, Architectures(sample=size, seed=seed))
+    if _is_one(space, text):
+        return [text]
     return choose_architectures(space, Architectures(file=text), column)
 
 
@@ -126,13 +133,24 @@ def find_rows(space: Space, text: str, column: str | None = None) -> Rows:
     FusionError
         When the file cannot be read, or no row holds an architecture.
     """
-    if text == "all" or "*" in text or text.startswith("sample:"):
+    if text == "all" or "*" in text or text.startswith("sample:") or _is_one(space, text):
         archs = named_architectures(space, text)
         return Rows(archs, pd.DataFrame({"arch": archs}))
     found = read_archs(find(text), space, arch_column=column)
     if not found.archs:
         raise FusionError(f"{found.bad}; no row holds an architecture of {space.name}, nothing to predict")
     return Rows(list(found.archs), found.columns, () if found.bad is None else (f"left out: {found.bad}",))
+
+
+def _is_one(space: Space, text: str) -> bool:
+    """Return whether a text is an architecture, and no file, be it one that is not there."""
+    if exists(find(text)) or Path(text).suffix in _OF_FILES:
+        return False
+    try:
+        space.canonical(text)
+    except Exception:  # of a space of the user's own: then it is as if it were a file
+        return False
+    return True
 
 
 def _distinct(space: Space, chosen: Architectures) -> list[str]:

@@ -70,3 +70,22 @@ def test_architectures_named_in_a_word():
     for text in ("sample:x", "sample:3:1:2", "sample:", "sample:-3"):
         with pytest.raises(FusionError, match="expected sample:N or sample:N:SEED"):
             named_architectures(SPACE, text)
+
+
+def test_one_architecture_is_named_by_itself(tmp_path, monkeypatch):
+    (arch,) = SPACE.sample(1, 0)
+    assert named_architectures(SPACE, arch) == find_rows(SPACE, arch).archs == [arch]
+    with pytest.raises(FusionError, match="no such file"):
+        named_architectures(SPACE, "nothing")
+
+    class Any(type(SPACE)):
+        def canonical(self, arch):
+            return arch
+
+    assert named_architectures(Any(), "a-b") == ["a-b"]
+    with pytest.raises(FusionError, match=r"a\.csv: no such file"):
+        named_architectures(Any(), "a.csv")
+    monkeypatch.chdir(tmp_path)
+    other = SPACE.sample(2, 1)[1]
+    (tmp_path / arch).write_text(f"{other}\n")
+    assert named_architectures(SPACE, arch) == [other]
