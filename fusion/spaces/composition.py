@@ -54,8 +54,8 @@ def composition(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> dict[
         channels or features that one of them reads (natural logarithms); `kernel`, the widest of a
         convolution. `share.KIND`: the part of multiply-adds in dense, pointwise (1 x 1), depthwise and other
         grouped convolutions, in linear maps, and in products of activations (attention). `rate.KIND`: how
-        many there are for each layer: batch_norm, layer_norm, group_norm, relu, gelu, silu, gate (sigmoids),
-        softmax, max_pool, sum, product and concatenation.
+        many there are for each layer: batch_norm, layer_norm (group and RMS normalisation too), relu, gelu,
+        silu, gate (sigmoids), softmax, max_pool, sum, product and concatenation.
 
     Raises
     ------
