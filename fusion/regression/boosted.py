@@ -73,7 +73,8 @@ class Boosted(FusionModel):
             }
             data = lightgbm.Dataset(features, label, params=params, **query)
             try:
-                grown.append(lightgbm.train(params, data, self.n_estimators))
+                booster = lightgbm.train(params, data, self.n_estimators, keep_training_booster=True)
+                grown.append(booster.free_dataset())
             except lightgbm.basic.LightGBMError as error:
                 reason = str(error).split(" at /")[0].strip()  # without the place in its source
                 raise FusionError(f"LightGBM refuses: {reason}; change that setting") from None

@@ -44,8 +44,16 @@ def matern(squares: Array, length: float) -> Array:
     return found
 
 
-def matern_by_square(squares: Array, length: float) -> Array:
-    """Return the derivative of `matern` by each of `squares`, -5/6 (1 + x) exp(-x) / length^2."""
-    x = _ROOT5 / length * np.sqrt(squares)
-    slope: Array = (1 + x) * np.exp(-x) * (-5 / 6 / length**2)
-    return slope
+def matern_and_slope(squares: Array, length: float) -> tuple[Array, Array]:
+    """Return `matern`, and its derivative by each of `squares`, -5/6 (1 + x) exp(-x) / length^2."""
+    x = np.sqrt(squares)
+    x *= _ROOT5 / length
+    decay: Array = np.exp(-x)
+    slope: Array = x + 1
+    x *= x
+    x /= 3
+    x += slope
+    x *= decay
+    decay *= -5 / 6 / length**2
+    slope *= decay
+    return x, slope

@@ -34,6 +34,9 @@ def test_it_is_the_forest_of_scikit_learn_on_the_scores_of_ranks():
     rows = np.argsort(y)
     forest = ExtraTreesRegressor(20, max_features=1 / 3, min_samples_leaf=2, random_state=0)
     forest.fit(features[np.ix_(rows, model.columns_)], y[rows])
+    for own, theirs in zip(model.trees_, forest.estimators_, strict=True):
+        np.testing.assert_array_equal(own.threshold, theirs.tree_.threshold)
+        np.testing.assert_array_equal(own.value, theirs.tree_.value)
     np.testing.assert_allclose(model.predict(X), forest.predict(features[:, model.columns_]), rtol=1e-12)
 
 

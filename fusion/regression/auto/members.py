@@ -36,8 +36,18 @@ class Member(ABC):
 
     @classmethod
     @abstractmethod
-    def learn(cls, view: View, goal: Array, seed: int) -> Member:
-        """Return the member fitted on the goals of some architectures."""
+    def learn(cls, view: View, goal: Array, seed: int, whole: Member | None = None) -> Member:
+        """Return the member fitted on the goals of some architectures.
+
+        Parameters
+        ----------
+        view : View
+        goal : ndarray, shape (n,)
+        seed : int
+        whole : Member, optional
+            The same member fitted on these architectures and others: this one is fitted in order to judge
+            it. Processes begin at what it settled on; of the trees fewer suffice.
+        """
 
     @abstractmethod
     def predict(self, view: View) -> Array:
@@ -74,8 +84,9 @@ class _Process(Member):
         """Return what the process sees."""
 
     @classmethod
-    def learn(cls, view: View, goal: Array, seed: int) -> Member:
-        return cls(RelevanceProcess.learn(cls.rows(view), goal, cls.freedom))
+    def learn(cls, view: View, goal: Array, seed: int, whole: Member | None = None) -> Member:
+        start = whole.process.parameters if isinstance(whole, cls) else None
+        return cls(RelevanceProcess.learn(cls.rows(view), goal, cls.freedom, start))
 
     def predict(self, view: View) -> Array:
         return self.process.predict(self.rows(view))
@@ -145,6 +156,8 @@ class EncodingProcess(_Process):
 
 class _Trees(Member):
     kind: ClassVar[type[FusionModel]]
+    fewer: ClassVar[dict[str, int]]
+    """Settings of the model that suffice to judge it."""
     slow = True
 
     def __init__(self, model: FusionModel) -> None:
@@ -155,8 +168,8 @@ class _Trees(Member):
         return architectures >= _FEWEST_FOR_TREES
 
     @classmethod
-    def learn(cls, view: View, goal: Array, seed: int) -> Member:
-        model = cls.kind(random_state=seed)
+    def learn(cls, view: View, goal: Array, seed: int, whole: Member | None = None) -> Member:
+        model = cls.kind(random_state=seed, **({} if whole is None else cls.fewer))
         model._learn(view.for_trees, goal)
         return cls(model)
 
@@ -178,6 +191,7 @@ class BoostedTrees(_Trees):
 
     title = "boosted trees (LightGBM)"
     kind = LightGBM
+    fewer: ClassVar = {"n_members": 2}
     files = LightGBM.files
 
     @classmethod
@@ -190,6 +204,7 @@ class RandomisedTrees(_Trees):
 
     title = "extremely randomised trees"
     kind = ExtraTrees
+    fewer: ClassVar = {"n_estimators": 80}
     files = ExtraTrees.files
 
 

@@ -212,7 +212,7 @@ class Auto(FusionModel):
         shares = _expected(list(members), len(goal))
         if networks > 1:
             folds = _folds(values, accuracies, named)
-            predicted, spreads = self._held_out(list(members), view, goal, folds)
+            predicted, spreads = self._held_out(members, view, goal, folds)
             if networks >= FEWEST:
                 pull = np.sqrt(_EXPECTED * np.mean((goal - predicted @ shares) ** 2) + _LEAST)
                 design = np.vstack([predicted, pull * np.eye(len(members))])
@@ -230,14 +230,16 @@ class Auto(FusionModel):
         self.members_ = {n: member for n, member in members.items() if n in self.shares_ or n == _SURE}
         self.seen_ = view
 
-    def _held_out(self, members: list[str], view: View, goal: Array, folds: Indices) -> tuple[Array, Array]:
+    def _held_out(
+        self, members: dict[str, Member], view: View, goal: Array, folds: Indices
+    ) -> tuple[Array, Array]:
         """Return what members predict of rows that they were not fitted on, (n, members), and the spreads."""
         predicted, spreads = np.empty((len(goal), len(members))), np.ones(len(goal))
         for fold in range(folds.max() + 1):
             held = folds == fold
             part, rest = view.take(held), view.take(~held)
-            for j, name in enumerate(members):
-                again = MEMBERS[name].learn(rest, goal[~held], self.random_state)
+            for j, (name, whole) in enumerate(members.items()):
+                again = MEMBERS[name].learn(rest, goal[~held], self.random_state, whole)
                 predicted[held, j] = again.predict(part)
                 if name == _SURE:
                     spreads[held] = again.spread(part)

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 from fusion.regression.checked import moderate, vector, within
 from fusion.regression.columns import Array
-from fusion.regression.kernels import blocks, matern, matern_by_square, squared_distances
+from fusion.regression.kernels import blocks, matern, matern_and_slope, squared_distances
 
 # Logarithms of the variances of the prior's slope, of the linear, the smooth and the encoding's part; of
 # the lengths of the last two; and of the noise.
@@ -20,6 +20,8 @@ _BOUND = (-10.0, 6.0)
 # The slope that is expected of the prior score, which like the goal has standard deviation 1.
 _SLOPE = 0.5
 _ITERATIONS = 60
+# Of the negative log posterior, the relative gain at which a descent ends: predictions change no more.
+_GAIN = 1e-5
 # Of more architectures than these, so many settle the parameters; all of them the prediction.
 _SETTLING = 400
 _JITTER = 1e-8
@@ -88,7 +90,7 @@ class RelevanceProcess:
     factor: Array
 
     @classmethod
-    def learn(cls, rows: Rows, goal: Array, freedom: float) -> RelevanceProcess:
+    def learn(cls, rows: Rows, goal: Array, freedom: float, start: Array | None = None) -> RelevanceProcess:
         """Return the process given the goals of some architectures.
 
         Parameters
@@ -98,10 +100,14 @@ class RelevanceProcess:
             Of mean 0 and standard deviation about 1.
         freedom : float
             Standard deviation of the log of each relevance.
+        start : ndarray, shape (7 + p,), optional
+            Parameters from which likelier ones are looked for, such as those given most of the same goals;
+            by default the middle of their prior.
         """
         rest = goal - _SLOPE * rows.prior
         some = np.sort(np.random.default_rng(0).permutation(len(rows))[:_SETTLING])
-        return cls.given(_Posterior.of(rows.take(some), rest[some], freedom).most_likely(), rows, goal)
+        posterior = _Posterior.of(rows.take(some), rest[some], freedom)
+        return cls.given(posterior.most_likely(posterior.centre if start is None else start), rows, goal)
 
     @classmethod
     def given(cls, parameters: Array, rows: Rows, goal: Array) -> RelevanceProcess:
@@ -227,10 +233,10 @@ class _Posterior:
         v1, v2, v3, v4, l1, l2, noise = np.exp(parameters[: len(_MEAN)])
         x = _weighted(parameters, self.rows.features)
         linear, near = x @ x.T, squared_distances(x, x)
-        smooth = matern(near, l1)
+        smooth, by_near = matern_and_slope(near, l1)
         covariance = v1 * self.outer + v2 * linear + v3 * smooth
         if self.rows.encoding.shape[1]:
-            along = matern(self.far, l2)
+            along, by_far = matern_and_slope(self.far, l2)
             covariance += v4 * along
         covariance[np.diag_indices_from(covariance)] += noise + _JITTER
         factor = _lower(covariance)
@@ -242,11 +248,13 @@ class _Posterior:
         slope *= 0.5  # of the loss by each entry of the covariance
         gradient = np.zeros_like(parameters)
         gradient[:3] = [np.vdot(slope, part) for part in (v1 * self.outer, v2 * linear, v3 * smooth)]
-        by_near = v3 * slope * matern_by_square(near, l1)
+        by_near *= slope
+        by_near *= v3
         gradient[4] = -2 * np.vdot(by_near, near)
         if self.rows.encoding.shape[1]:
             gradient[3] = v4 * np.vdot(slope, along)
-            gradient[5] = -2 * v4 * np.vdot(slope * matern_by_square(self.far, l2), self.far)
+            by_far *= slope
+            gradient[5] = -2 * v4 * np.vdot(by_far, self.far)
         gradient[6] = noise * np.trace(slope)
         # sum over pairs of by_near (x_i - x_j)^2, by column, and of the linear part
         pairs = by_near.sum(axis=1) @ (x * x) - np.einsum("ij,ij->j", x, by_near @ x)
@@ -255,15 +263,15 @@ class _Posterior:
         value = 0.5 * self.rest @ solved + np.log(np.diag(factor)).sum() + 0.5 * off @ off
         return float(value), gradient + off / self.width
 
-    def most_likely(self) -> Array:
-        """Return the parameters that the descent from the middle of the prior ends at."""
+    def most_likely(self, start: Array) -> Array:
+        """Return the parameters that the descent from some ends at."""
         found = minimize(
             self.loss,
-            self.centre,
+            start,
             jac=True,
             method="L-BFGS-B",
             bounds=[_BOUND] * len(self.centre),
-            options={"maxiter": _ITERATIONS},
+            options={"maxiter": _ITERATIONS, "ftol": _GAIN},
         )
         settled: Array = found.x
         return settled

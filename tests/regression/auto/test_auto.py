@@ -167,10 +167,11 @@ class TestHeldOut:
         goal = (goal - goal.mean()) / goal.std()
         view = model.views_.of(values, model.transformer_.transform(values))
         predicted, spreads = np.empty((len(y), len(PROCESSES))), np.empty(len(y))
+        whole = {name: MEMBERS[name].learn(view, goal, 0) for name in PROCESSES}
         for fold in set(model.held_out_.folds):
             held = model.held_out_.folds == fold
             for j, name in enumerate(PROCESSES):
-                member = MEMBERS[name].learn(view.take(~held), goal[~held], 0)
+                member = MEMBERS[name].learn(view.take(~held), goal[~held], 0, whole[name])
                 predicted[held, j] = member.predict(view.take(held))
                 if j == 0:
                     spreads[held] = member.spread(view.take(held))

@@ -99,6 +99,20 @@ def test_what_is_settled_on_is_more_likely_than_what_is_near():
     assert all(posterior.loss(other)[0] > least for other in [posterior.centre, *near])
 
 
+def test_where_it_begins_hardly_matters():
+    rows, goal = made(n=40)
+    new, _ = made(n=30, seed=3)
+    found = RelevanceProcess.learn(rows, goal, 0.7)
+    rng = np.random.default_rng(0)
+    for start in (found.parameters, found.parameters + rng.normal(scale=0.3, size=10)):
+        again = RelevanceProcess.learn(rows, goal, 0.7, start)
+        np.testing.assert_allclose(again.predict(new), found.predict(new), atol=0.01)
+    # not even that of a process that was given other goals
+    other = RelevanceProcess.learn(rows, rng.permutation(goal), 0.7).parameters
+    again = RelevanceProcess.learn(rows, goal, 0.7, other)
+    np.testing.assert_allclose(again.predict(new), found.predict(new), atol=0.01)
+
+
 def test_what_tells_of_the_goal_becomes_relevant_and_noise_does_not():
     rows, goal = made(n=80, p=6)
     found = RelevanceProcess.learn(rows, goal, 0.7).relevance

@@ -6,7 +6,7 @@ from scipy.stats import multivariate_normal
 
 import fusion.regression.auto.smoothing as module
 from fusion.regression.auto.smoothing import Smoothing, kernel
-from fusion.regression.kernels import matern, matern_by_square, squared_distances
+from fusion.regression.kernels import matern, matern_and_slope, squared_distances
 
 
 def made(n=40, p=3, seed=0):
@@ -55,7 +55,9 @@ def test_the_slope_of_the_kernel():
     for length in (0.3, 1.7):
         step = 1e-6
         numeric = (matern(squares + step, length) - matern(squares, length)) / step
-        np.testing.assert_allclose(matern_by_square(squares, length), numeric, rtol=1e-3, atol=1e-8)
+        value, slope = matern_and_slope(squares, length)
+        np.testing.assert_allclose(value, matern(squares, length), rtol=1e-12)
+        np.testing.assert_allclose(slope, numeric, rtol=1e-3, atol=1e-8)
     assert squared_distances(np.ones((1, 3)), np.ones((2, 3))).min() == 0
 
 
