@@ -95,11 +95,10 @@ def judge(
         Orientation of each indicator.
     plan : Plan
         Sizes, splits, replicates and seed.
-    transfer : DataFrame, shape (architectures, methods), optional
-        Scores, higher is better and none missing, that were learned without any of `accuracy`; one
-        column per method, with the index of `values`. The models do not see them.
-    progress : bool
-        Show progress bars on standard error.
+    beside : Beside, optional
+        What is known beside them: the pool, repetitions, and scores that were learned elsewhere.
+    work : Work
+        Processes, and whether progress bars are shown.
 
     Returns
     -------

@@ -195,7 +195,7 @@ def _judged(
     )
     if ledger.has("evaluation", digest, files):
         return Evaluation.read(out)
-    evaluation = evaluate(data, specs, settings=pipeline.evaluation)
+    evaluation = evaluate(data, specs, settings=pipeline.evaluation, workers=pipeline.workers)
     assert isinstance(evaluation, Evaluation)
     _save_models(data, specs, out)
     evaluation.save(out)
@@ -256,7 +256,7 @@ def _run_transfer(
         table = IndicatorTable.open(find(path), named).only(indicators=names)
         accuracies = load_accuracies(chosen, table.space)
         datas.append(Labelled.join(table, accuracies, target=pipeline.target))
-    transfer = evaluate(datas, specs, settings=pipeline.evaluation)
+    transfer = evaluate(datas, specs, settings=pipeline.evaluation, workers=pipeline.workers)
     transfer.write(out)
     _save_models(datas, specs, out)
     return Run(out, transfer, None)
