@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from fusion.evaluation.metrics import METRICS
 from fusion.evaluation.results import Interval
+from fusion.evaluation.values import Values
 from fusion.work import Work
 from fusion.work.tasks import in_order
 
@@ -119,16 +120,15 @@ def interval(per_split: Array, per_replicate: Array) -> Interval:
 def scores_of(outcome: Outcome, rows: Indices | None = None) -> dict[str, dict[str, float]]:
     """Return method -> metric -> value on the test part, or on these rows of it."""
     of = slice(None) if rows is None else rows
-    measured = outcome.measured[of]
-    return {
-        method: {
-            name: metric.function(
-                measured, (outcome.fitted if name == "rmse" else outcome.ranking)[method][of]
-            )
+    measured = Values.of(outcome.measured[of])
+    found = {}
+    for method, scores in outcome.ranking.items():
+        ranking, fitted = Values.of(scores[of]), Values.of(outcome.fitted[method][of])
+        found[method] = {
+            name: metric.function(measured, fitted if name == "rmse" else ranking)
             for name, metric in METRICS.items()
         }
-        for method in outcome.ranking
-    }
+    return found
 
 
 def collected(scores: Iterable[dict[str, dict[str, float]]]) -> Samples:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,22 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from fusion.errors import FusionError
+from fusion.evaluation.values import MAX_RELEVANCE, Array, Values, discount
 from fusion.registry import Registry, about
-
-Array = NDArray[np.float64]
 
 K = 10
 """How many architectures `precision_at_10` and `regret_at_10` look at."""
 
-BEST = 0.1
-"""Share of the architectures, those measured best, that `krocc_best_tenth` looks at."""
-
 FEWEST_BEST = 10
 """Architectures that this share must hold."""
 
-MAX_RELEVANCE = 10
-"""Relevance of the best architecture in `ndcg`."""
-
+# Architectures up to which all pairs are compared, which is faster than counting inversions.
+_PAIRS = 200
 # Without SciPy's checks of axes and missing values, which take twice as long as a hundred numbers do.
 _KENDALL = inspect.unwrap(stats.kendalltau)
 
@@ -56,7 +50,7 @@ def plcc(measured: ArrayLike, predicted: ArrayLike) -> float:
     cov(y, p) / (sd(y) sd(p)).
     """
     y, p = _pair(measured, predicted)
-    return _pearson(y, p) if _vary(y, p) else np.nan
+    return _pearson(y.centred, p.centred) if y.vary and p.vary else np.nan
 
 
 def rmse(measured: ArrayLike, predicted: ArrayLike) -> float:
@@ -69,7 +63,7 @@ def rmse(measured: ArrayLike, predicted: ArrayLike) -> float:
     sqrt(mean((y - p)^2)).
     """
     y, p = _pair(measured, predicted)
-    return float(np.sqrt(np.mean((y - p) ** 2))) if _finite(y, p) else np.nan
+    return float(np.sqrt(np.mean((y.bare - p.bare) ** 2))) if y.finite and p.finite else np.nan
 
 
 def srocc(measured: ArrayLike, predicted: ArrayLike) -> float:
@@ -82,7 +76,7 @@ def srocc(measured: ArrayLike, predicted: ArrayLike) -> float:
     Pearson's correlation of the ranks; ties share their mean rank.
     """
     y, p = _pair(measured, predicted)
-    return _pearson(_mean_ranks(y), _mean_ranks(p)) if _vary(y, p) else np.nan
+    return _pearson(y.centred_ranks, p.centred_ranks) if y.vary and p.vary else np.nan
 
 
 def krocc(measured: ArrayLike, predicted: ArrayLike) -> float:
@@ -95,7 +89,14 @@ def krocc(measured: ArrayLike, predicted: ArrayLike) -> float:
     tau-b: (concordant - discordant) / sqrt((pairs - ties in y) (pairs - ties in p)).
     """
     y, p = _pair(measured, predicted)
-    return float(_KENDALL(y, p).statistic) if _vary(y, p) else np.nan
+    if not (y.vary and p.vary):
+        return np.nan
+    if len(y) > _PAIRS:
+        return float(_KENDALL(y.bare, p.bare).statistic)
+    pairs = len(y) * (len(y) - 1) // 2
+    agreement = np.vdot(y.signs, p.signs) / 2
+    tau = agreement / np.sqrt(pairs - y.ties) / np.sqrt(pairs - p.ties)
+    return float(np.clip(tau, -1, 1))
 
 
 def krocc_best_tenth(measured: ArrayLike, predicted: ArrayLike) -> float:
@@ -109,24 +110,10 @@ def krocc_best_tenth(measured: ArrayLike, predicted: ArrayLike) -> float:
     come from telling bad from mediocre, and a search is about the best.
     """
     y, p = _pair(measured, predicted)
-    if not _finite(y, p):
+    if not (y.finite and p.finite):
         return np.nan
-    best = highest(y, BEST)
-    return krocc(y[best], p[best]) if best.sum() >= FEWEST_BEST else np.nan
-
-
-def highest(values: Array, share: float) -> NDArray[np.bool_]:
-    """Return which of n values are among the ceil(share n) highest, or tie with the last of them.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n,)
-        Not empty; finite.
-    share : float
-        In (0, 1].
-    """
-    among: NDArray[np.bool_] = values >= _kth_highest(values, math.ceil(share * len(values)))
-    return among
+    best, among = y.best
+    return krocc(among, p.bare[best]) if len(among) >= FEWEST_BEST else np.nan
 
 
 def ndcg(measured: ArrayLike, predicted: ArrayLike) -> float:
@@ -144,13 +131,13 @@ def ndcg(measured: ArrayLike, predicted: ArrayLike) -> float:
     their positions (McSherry and Najork, 2008).
     """
     y, p = _pair(measured, predicted)
-    if not _finite(y, p) or np.ptp(y) == 0:
+    if not (y.vary and p.finite):
         return np.nan
-    gain = 2 ** (MAX_RELEVANCE * (_mean_ranks(y) - 1) / (len(y) - 1)) - 1
-    discount = 1 / np.log2(np.arange(2, len(y) + 2))
-    _, place, count = np.unique(-p, return_inverse=True, return_counts=True)
-    shared = np.add.reduceat(discount, np.cumsum(count) - count) / count
-    return float(gain @ shared[place] / (np.sort(gain)[::-1] @ discount))
+    place, count = p.places
+    count = count[::-1]  # the highest first
+    shared = np.add.reduceat(discount(len(y)), np.cumsum(count) - count) / count
+    gain, most = y.gains
+    return float(gain @ shared[len(count) - 1 - place] / most)
 
 
 def precision_at_k(measured: ArrayLike, predicted: ArrayLike, k: int = K) -> float:
@@ -175,9 +162,9 @@ def precision_at_k(measured: ArrayLike, predicted: ArrayLike, k: int = K) -> flo
     straddle the `k`-th place, this is the expected value over the orders of the tied ones.
     """
     y, p = _pair(measured, predicted)
-    if not _finite(y, p) or not 1 <= k <= len(y) / 2 or np.ptp(y) == 0:
+    if not (y.vary and p.finite) or not 1 <= k <= len(y) / 2:
         return np.nan
-    good = y >= _kth_highest(y, k)
+    good = y.bare >= y.descending[k - 1]
     above, tied, open_places = _top(p, k)
     return float((good[above].sum() + open_places * good[tied].mean()) / k)
 
@@ -199,17 +186,17 @@ def regret_at_k(measured: ArrayLike, predicted: ArrayLike, k: int = K) -> float:
     the tied ones.
     """
     y, p = _pair(measured, predicted)
-    if not _finite(y, p) or not 1 <= k <= len(y) / 2:
+    if not (y.finite and p.finite) or not 1 <= k <= len(y) / 2:
         return np.nan
     above, tied, r = _top(p, k)
-    candidates = np.sort(y[tied])
+    best = y.bare[above].max(initial=-np.inf)
+    candidates = np.sort(y.bare[tied])
     t = len(candidates)
     # P(the best of r out of t is the i-th smallest) = C(i-1, r-1) / C(t, r), i = r .. t
     i = np.arange(r, t + 1)
-    probability = np.exp(_log_comb(i - 1, r - 1) - _log_comb(np.array(t), r))
-    best = np.maximum(candidates[r - 1 :], y[above].max(initial=-np.inf))
+    probability = np.exp(_log_comb(i - 1, r - 1) - _log_comb(np.array(t), r)) if t > r else np.ones(1)
     # the sum is over the regrets, so that a regret of zero comes out as exactly zero
-    return float(probability @ (y.max() - best))
+    return float(probability @ (y.descending[0] - np.maximum(candidates[r - 1 :], best)))
 
 
 @dataclass(frozen=True)
@@ -283,51 +270,22 @@ for _metric in (
     METRICS.register(_metric)
 
 
-def _pair(measured: ArrayLike, predicted: ArrayLike) -> tuple[Array, Array]:
-    y = np.asarray(measured, dtype=float).ravel()
-    p = np.asarray(predicted, dtype=float).ravel()
+def _pair(measured: ArrayLike, predicted: ArrayLike) -> tuple[Values, Values]:
+    y, p = Values.of(measured), Values.of(predicted)
     if len(y) != len(p):
         raise FusionError(f"{len(y)} measured accuracies but {len(p)} predictions; give one for each")
     return y, p
 
 
-def _finite(y: Array, p: Array) -> bool:
-    return len(y) > 0 and bool(np.isfinite(y).all() and np.isfinite(p).all())
-
-
-def _vary(y: Array, p: Array) -> bool:
-    return _finite(y, p) and y.min() < y.max() and p.min() < p.max()
-
-
 def _pearson(y: Array, p: Array) -> float:
-    y, p = _centred(y), _centred(p)
     return float(np.clip(y @ p / np.sqrt((y @ y) * (p @ p)), -1, 1))
 
 
-def _centred(x: Array) -> Array:
-    # scaled before anything is squared: indicators reach 1e300
-    x = x / np.abs(x).max()
-    x = x - x.mean()
-    deviation: Array = x / np.abs(x).max()
-    return deviation
-
-
-def _mean_ranks(x: Array) -> Array:
-    """Return ranks from 1 on; ties share their mean rank."""
-    _, place, count = np.unique(x, return_inverse=True, return_counts=True)
-    ranks: Array = (np.cumsum(count) - (count - 1) / 2)[place]
-    return ranks
-
-
-def _kth_highest(x: Array, k: int) -> float:
-    return float(np.partition(x, len(x) - k)[len(x) - k])
-
-
-def _top(p: Array, k: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int]:
+def _top(p: Values, k: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int]:
     """Return who is surely among the k highest, who is tied for the rest, and how many of those."""
-    threshold = _kth_highest(p, k)
-    above = p > threshold
-    return above, p == threshold, k - int(above.sum())
+    threshold = p.descending[k - 1]
+    above = p.bare > threshold
+    return above, p.bare == threshold, k - int(above.sum())
 
 
 def _log_comb(n: NDArray[np.int_], k: int) -> Array:

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from fusion.evaluation.intervals import interval
-from fusion.evaluation.metrics import highest, srocc
+from fusion.evaluation.metrics import srocc
 from fusion.evaluation.results import Extent, RangeErrors
+from fusion.evaluation.values import highest
 
 RANGES = {"best_tenth": (0.1, True), "best_fifth": (0.2, True), "worst_tenth": (0.1, False)}
 """Range -> share of the test architectures, and whether it is the upper end."""

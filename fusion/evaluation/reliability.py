@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fusion.errors import FusionError
-from fusion.evaluation.metrics import Array, srocc
+from fusion.evaluation.metrics import srocc
+from fusion.evaluation.values import Array
 
 
 def split_half_reliability(scores: ArrayLike, draws: int = 200) -> float:
