@@ -12,6 +12,7 @@ from fusion.errors import FusionError
 from fusion.regression.base import FusionModel, ModelState
 from fusion.regression.columns import Array
 from fusion.regression.lightgbm_text import members
+from fusion.work.threads import in_threads
 
 TEXT_FILE = "model.txt"
 # A model from elsewhere must not start more.
@@ -82,7 +83,7 @@ class Boosted(FusionModel):
 
     def _mean(self, boosters: list[Any], features: Array) -> Array:
         """Return the mean of what the boosters predict, shape (n_architectures,)."""
-        predicted = [booster.predict(features, num_threads=self.n_jobs) for booster in boosters]
+        predicted = in_threads(lambda booster: booster.predict(features, num_threads=self.n_jobs), boosters)
         mean: Array = np.mean(predicted, axis=0)
         return mean
 

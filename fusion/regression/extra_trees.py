@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 from sklearn import config_context
@@ -16,6 +18,7 @@ from fusion.regression.checked import different
 from fusion.regression.columns import Array
 from fusion.regression.forest_text import from_text, to_text
 from fusion.regression.order import order_of_columns, order_of_rows
+from fusion.work.threads import in_threads
 
 TREES_FILE = "trees.json"
 # Rows that go through all trees at once: many more would need memory for all that the trees say.
@@ -99,7 +102,7 @@ class ExtraTrees(FusionModel):
             rows = features[start : start + _BLOCK, self.columns_]
             rows = np.ascontiguousarray(rows, dtype=np.float32)
             # a row's numbers side by side: their sum's rounding then does not depend on other rows
-            yield np.column_stack([tree.predict(rows)[:, 0] for tree in self.trees_])
+            yield np.column_stack(in_threads(partial(_predicted_by, rows), self.trees_))
 
     def _scores(self, features: Array) -> Array:
         return np.concatenate([trees.mean(axis=1) for trees in self._predicted(features)])
@@ -117,3 +120,8 @@ class ExtraTrees(FusionModel):
         self.trees_ = from_text(state.files[TREES_FILE], width)
         if len(self.trees_) != self.n_estimators:
             raise ValueError(f"{TREES_FILE} has {len(self.trees_)} trees, not {self.n_estimators}")
+
+
+def _predicted_by(rows: Array, tree: Any) -> Array:
+    predicted: Array = tree.predict(rows)[:, 0]
+    return predicted

@@ -205,9 +205,10 @@ def _loss(parameters: Array, gram: _Gram, goal: Array) -> tuple[float, Array]:
     alpha = cho_solve((factor, True), goal)
     prior = (parameters - _PRIOR_MEAN) / _PRIOR_SD
     loss = 0.5 * goal @ alpha + np.log(np.diag(factor)).sum() + 0.5 * prior @ prior
-    # the inverse, of which only the lower half is computed: whole by symmetry
-    inverse = np.tril(lapack.dpotri(factor, lower=1)[0])
-    inverse += np.tril(inverse, -1).T
+    # the inverse, of which only the lower half is computed, zeros above it: whole by symmetry
+    half = lapack.dpotri(factor, lower=1)[0]
+    inverse = half + half.T
+    inverse[np.diag_indices_from(inverse)] = np.diag(half)
     inverse -= np.outer(alpha, alpha)
     slopes = [np.vdot(inverse, part) for part in (linear, smooth)]
     noise = np.exp(2 * parameters[3]) * np.trace(inverse)

@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from fusion.regression.checked import moderate, vector, within
 from fusion.regression.columns import Array
 from fusion.regression.kernels import blocks, matern, matern_and_slope, squared_distances
+from fusion.work.threads import in_threads
 
 # Logarithms of the variances of the prior's slope, of the linear, the smooth and the encoding's part; of
 # the lengths of the last two; and of the noise.
@@ -125,19 +126,25 @@ class RelevanceProcess:
     def predict(self, rows: Rows) -> Array:
         """Return the mean of the goal of each, shape (n,)."""
         means = _SLOPE * rows.prior
-        for part in blocks(len(rows)):
+
+        def add(part: slice) -> None:
             means[part] += _covariance(self.parameters, rows.take(part), self.rows) @ self.solved
+
+        in_threads(add, blocks(len(rows)))
         return means
 
     def spread(self, rows: Rows) -> Array:
         """Return the standard deviation of the goal of each, noise included, shape (n,)."""
         variances = np.empty(len(rows))
         noise = np.exp(self.parameters[6])
-        for part in blocks(len(rows)):
+
+        def vary(part: slice) -> None:
             some = rows.take(part)
             half = solve_triangular(self.factor, _covariance(self.parameters, some, self.rows).T, lower=True)
             own = _own_variance(self.parameters, some)
             variances[part] = own + noise - np.einsum("ij,ij->j", half, half)
+
+        in_threads(vary, blocks(len(rows)))
         spreads: Array = np.sqrt(np.maximum(variances, noise))
         return spreads
 
@@ -234,20 +241,27 @@ class _Posterior:
         x = _weighted(parameters, self.rows.features)
         linear, near = x @ x.T, squared_distances(x, x)
         smooth, by_near = matern_and_slope(near, l1)
-        covariance = v1 * self.outer + v2 * linear + v3 * smooth
+        covariance = v1 * self.outer
+        covariance += v2 * linear
+        covariance += v3 * smooth
         if self.rows.encoding.shape[1]:
             along, by_far = matern_and_slope(self.far, l2)
             covariance += v4 * along
         covariance[np.diag_indices_from(covariance)] += noise + _JITTER
         factor = _lower(covariance)
         solved = cho_solve((factor, True), self.rest)
-        # the inverse, of which only the lower half is computed: whole by symmetry
-        slope = np.tril(lapack.dpotri(factor, lower=1)[0])
-        slope += np.tril(slope, -1).T
+        # the inverse, of which only the lower half is computed, zeros above it: whole by symmetry
+        half = lapack.dpotri(factor, lower=1)[0]
+        slope = half + half.T
+        slope[np.diag_indices_from(slope)] = np.diag(half)
         slope -= np.outer(solved, solved)
         slope *= 0.5  # of the loss by each entry of the covariance
         gradient = np.zeros_like(parameters)
-        gradient[:3] = [np.vdot(slope, part) for part in (v1 * self.outer, v2 * linear, v3 * smooth)]
+        gradient[:3] = [
+            v1 * np.vdot(slope, self.outer),
+            v2 * np.vdot(slope, linear),
+            v3 * np.vdot(slope, smooth),
+        ]
         by_near *= slope
         by_near *= v3
         gradient[4] = -2 * np.vdot(by_near, near)

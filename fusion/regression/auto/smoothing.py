@@ -11,6 +11,7 @@ from scipy.linalg import cholesky, eigh, solve_triangular
 from fusion.regression.checked import matrix, moderate, vector, within
 from fusion.regression.columns import Array
 from fusion.regression.kernels import blocks, matern, squared_distances
+from fusion.work.threads import in_threads
 
 # Architectures between which the kernel is interpolated; the time grows with its square.
 _LANDMARKS = 1024
@@ -118,10 +119,13 @@ class Smoothing:
     def apply(self, encoding: Array, columns: Array) -> Array:
         """Return the smoothed columns of architectures, shape (n, c)."""
         smoothed = np.empty_like(columns)
-        for rows in blocks(len(columns)):
+
+        def smooth(rows: slice) -> None:
             expected = self.means + kernel(encoding[rows], self.landmarks) @ self.coefficients
             off = np.clip(columns[rows] - expected, -self.reaches, self.reaches)
             smoothed[rows] = columns[rows] - (1 - self.shares) * off
+
+        in_threads(smooth, blocks(len(columns)))
         return smoothed
 
     def to_state(self) -> dict[str, Any]:
