@@ -19,10 +19,16 @@ def blocks(rows: int) -> list[slice]:
 
 def squared_distances(a: Array, b: Array) -> Array:
     """Return |a_i - b_j|^2, shape (len(a), len(b))."""
-    squares: Array = a @ b.T
-    squares *= -2
-    squares += np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)
-    return np.maximum(squares, 0, out=squares)
+    return products_and_squares(a, b)[1]
+
+
+def products_and_squares(a: Array, b: Array) -> tuple[Array, Array]:
+    """Return the inner products a_i . b_j and the squared distances |a_i - b_j|^2."""
+    products: Array = a @ b.T
+    squares = products * -2
+    squares += np.einsum("ij,ij->i", a, a)[:, None]
+    squares += np.einsum("ij,ij->i", b, b)
+    return products, np.maximum(squares, 0, out=squares)
 
 
 def matern(squares: Array, length: float) -> Array:

@@ -11,7 +11,13 @@ from scipy.optimize import minimize
 
 from fusion.regression.checked import moderate, vector, within
 from fusion.regression.columns import Array
-from fusion.regression.kernels import blocks, matern, matern_and_slope, squared_distances
+from fusion.regression.kernels import (
+    blocks,
+    matern,
+    matern_and_slope,
+    products_and_squares,
+    squared_distances,
+)
 from fusion.work.threads import in_threads
 
 # Logarithms of the variances of the prior's slope, of the linear, the smooth and the encoding's part; of
@@ -170,11 +176,18 @@ def _weighted(parameters: Array, features: Array) -> Array:
 def _covariance(parameters: Array, a: Rows, b: Rows) -> Array:
     variances, lengths = np.exp(parameters[:4]), np.exp(parameters[4:6])
     x, z = _weighted(parameters, a.features), _weighted(parameters, b.features)
-    found: Array = variances[0] * np.outer(a.prior, b.prior) + variances[1] * (x @ z.T)
-    found += variances[2] * matern(squared_distances(x, z), lengths[0])
+    found, near = products_and_squares(x, z)
+    found *= variances[1]
+    found += np.outer(variances[0] * a.prior, b.prior)
+    smooth = matern(near, lengths[0])
+    smooth *= variances[2]
+    found += smooth
     if columns := a.encoding.shape[1]:
-        squares = squared_distances(a.encoding, b.encoding) / columns
-        found += variances[3] * matern(squares, lengths[1])
+        far = squared_distances(a.encoding, b.encoding)
+        far /= columns
+        along = matern(far, lengths[1])
+        along *= variances[3]
+        found += along
     return found
 
 
@@ -239,7 +252,7 @@ class _Posterior:
         """Return the negative log of likelihood times prior, but for constants, and its gradient."""
         v1, v2, v3, v4, l1, l2, noise = np.exp(parameters[: len(_MEAN)])
         x = _weighted(parameters, self.rows.features)
-        linear, near = x @ x.T, squared_distances(x, x)
+        linear, near = products_and_squares(x, x)
         smooth, by_near = matern_and_slope(near, l1)
         covariance = v1 * self.outer
         covariance += v2 * linear
