@@ -240,3 +240,19 @@ def test_a_prior_that_was_taught_is_the_weighted_sum_of_ranks():
     model = Auto(taught=f"{one}=0.5,{other}=-2").fit(table)
     expected = scores(table[[one, other]]) @ [0.5, -2]
     assert stats.spearmanr(model.predict(table), expected).statistic > 0.999
+
+
+def test_few_accuracies_leave_most_to_what_was_taught():
+    table, _ = made_up(0)
+    one, other = NAMES[:2]
+    taught = f"{one}=0.5,{other}=-2"
+    expected = scores(table[[one, other]]) @ [0.5, -2]
+    noise = np.random.default_rng(0).normal(size=len(table))
+    for size, share in ((3, 0.9), (8, 0.6)):
+        model = Auto(taught=taught, effort="quick").fit(table[:size], noise[:size], pool=table)
+        assert model.shares_["taught_line"] > share
+        assert stats.spearmanr(model.predict(table)[size:], expected[size:]).statistic > 0.6
+        assert "taught_line" not in Auto(effort="quick").fit(table[:size], noise[:size]).members_
+    # many that contradict it do not
+    model = Auto(taught=taught, effort="quick").fit(table, -expected, pool=table)
+    assert stats.spearmanr(model.predict(table), -expected).statistic > 0.9

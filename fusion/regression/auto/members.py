@@ -11,12 +11,15 @@ import numpy as np
 from fusion.regression.auto.relevance_process import RelevanceProcess, Rows
 from fusion.regression.auto.views import View
 from fusion.regression.base import FusionModel, ModelState
+from fusion.regression.checked import moderate, vector
 from fusion.regression.columns import Array
 from fusion.regression.extra_trees import ExtraTrees
 from fusion.regression.lightgbm_model import LightGBM
 
 # Different architectures without which trees have nothing to split.
 _FEWEST_FOR_TREES = 8
+# The slope that is expected of what was taught, and as how many accuracies that counts.
+_STEEP, _STEADY = 0.8, 15.0
 
 
 class Member(ABC):
@@ -28,6 +31,8 @@ class Member(ABC):
     """Of its state."""
     slow: ClassVar[bool] = False
     """Whether it is left out where little time is to be taken."""
+    for_taught: ClassVar[bool] = False
+    """Whether it is of use only where other spaces taught the prior score."""
 
     @classmethod
     def usable(cls, view: View, architectures: int) -> bool:
@@ -154,6 +159,38 @@ class EncodingProcess(_Process):
         return bool(view.encoding.shape[1])
 
 
+class TaughtLine(Member):
+    """A line through the prior score: what other spaces taught, on the scale of these accuracies.
+
+    The slope a and the intercept b make sum((goal - a prior - b)^2) + 15 (a - 0.8)^2 least: a few
+    accuracies do not turn round what was taught.
+    """
+
+    title = "what other spaces taught"
+    for_taught = True
+
+    def __init__(self, slope: float, intercept: float) -> None:
+        self.slope = slope
+        self.intercept = intercept
+
+    @classmethod
+    def learn(cls, view: View, goal: Array, seed: int, whole: Member | None = None) -> Member:
+        prior = view.prior - view.prior.mean()
+        slope = (prior @ goal + _STEADY * _STEEP) / (prior @ prior + _STEADY)
+        return cls(float(slope), float(goal.mean() - slope * view.prior.mean()))
+
+    def predict(self, view: View) -> Array:
+        return self.slope * view.prior + self.intercept
+
+    def to_state(self) -> ModelState:
+        return ModelState({"slope": self.slope, "intercept": self.intercept})
+
+    @classmethod
+    def from_state(cls, state: ModelState, view: View) -> Member:
+        values = vector([state.values["slope"], state.values["intercept"]], "slope and intercept")
+        return cls(*moderate(values, "slope and intercept").tolist())
+
+
 class _Trees(Member):
     kind: ClassVar[type[FusionModel]]
     fewer: ClassVar[dict[str, int]]
@@ -212,6 +249,7 @@ MEMBERS: dict[str, type[Member]] = {
     "wide_process": WideProcess,
     "narrow_process": NarrowProcess,
     "few_process": FewProcess,
+    "taught_line": TaughtLine,
     "encoding_process": EncodingProcess,
     "boosted_trees": BoostedTrees,
     "randomised_trees": RandomisedTrees,

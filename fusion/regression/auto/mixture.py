@@ -33,6 +33,8 @@ _TREES = 30.0
 _ENCODING = 60.0
 # With as many accuracies, new weights of the consensus' terms are expected to count half as with none.
 _FEW = 24.0
+# With as many, what other spaces taught is expected to weigh as much as all that was learned from them.
+_TAUGHT = 15.0
 FEWEST = 4
 """Different architectures under which the weights of the mixture are those that are expected."""
 # Architectures whose covariance matrix fits into memory.
@@ -83,10 +85,11 @@ class Auto(FusionModel):
     the scale of the whole pool, and the indicators without the noise of their initialisation (see `Views`).
     Its members learn, of each, how the accuracy departs from the prior: four Gaussian processes that learn
     which features are relevant, on all features, on the indicators, on the prior's terms and on the encoding
-    alone; boosted trees with linear leaves; extremely randomised trees. Each is judged on accuracies that it
-    was not fitted on, and the mixture has the weights, none negative, with the least squared error there;
-    with few accuracies they stay near those that are expected, which leave more to the processes. Of a
-    network that was measured, the prediction lies between that and the measurement (see `Remembered`).
+    alone; where other spaces taught the prior, a line through it; boosted trees with linear leaves;
+    extremely randomised trees. Each is judged on accuracies that it was not fitted on, and the mixture has
+    the weights, none negative, with the least squared error there; with few accuracies they stay near those
+    that are expected, which leave more to the processes and to what was taught. Of a network that was
+    measured, the prediction lies between that and the measurement (see `Remembered`).
 
     Parameters
     ----------
@@ -117,7 +120,8 @@ class Auto(FusionModel):
     Sources: stacking with weights that are not negative, L. Breiman, "Stacked regressions", Machine
     Learning 24, 1996; of the members and views, there. Choices were made on CIFAR-10 accuracies of
     `nats-tss`; how far weights depart from those expected, on `nats-sss` too; that trees see numbers of the
-    encoding, on `zoo-imagenet`; of the prior, see `Consensus`.
+    encoding, on `zoo-imagenet`; how much what was taught counts, on the seven NDS spaces, with other draws
+    than those that are published; of the prior, see `Consensus`.
     """
 
     name = "auto"
@@ -204,10 +208,13 @@ class Auto(FusionModel):
         goal, self.levels_ = learn_target(self.target, accuracies)
         named = _networks(values) if known is None else known
         networks = len(np.unique(named))
+        taught = len(self.views_.prior.taught) > 0
         members = {
             name: member.learn(view, goal, self.random_state)
             for name, member in MEMBERS.items()
-            if member.usable(view, networks) and not (self.effort == "quick" and member.slow)
+            if member.usable(view, networks)
+            and not (self.effort == "quick" and member.slow)
+            and (taught or not member.for_taught)
         }
         shares = _expected(list(members), len(goal))
         if networks > 1:
@@ -371,6 +378,8 @@ def _expected(members: list[str], architectures: int) -> Array:
         "boosted_trees": trees / (1 - trees) / 2,
         "randomised_trees": trees / (1 - trees) / 2,
     }
+    own = sum(shares.get(name, 0.0) for name in members)
+    shares["taught_line"] = own * (_TAUGHT / n) ** 2
     found = np.array([shares[name] for name in members])
     expected: Array = found / found.sum()
     return expected

@@ -276,7 +276,7 @@ def test_trees_are_left_out_where_asked_for_few_or_not_installed(pool, monkeypat
     assert set(quick().fit(table[:10], accuracies[:10]).members_) <= processes
     assert set(Auto().fit(table[:7], accuracies[:7]).members_) <= processes
     full = Auto().fit(table[:10], accuracies[:10])
-    assert set(full.members_) == set(MEMBERS)
+    assert set(full.members_) == {*MEMBERS} - {"taught_line"}
     assert set(full.to_state().files) == set(Auto.files)
     monkeypatch.setattr("fusion.regression.auto.members.find_spec", lambda name: None)
     without = Auto().fit(table[:10], accuracies[:10])
@@ -292,9 +292,13 @@ def test_expected_weights(n):
     encoding = 0.3 * n / (n + 60)
     processes = np.array([(1 - few) / 2, (1 - few) / 2, few, encoding]) / (1 + encoding)
     trees /= trees + (1 - trees) * (1 + encoding)
-    found = module._expected(list(MEMBERS), n)
+    found = module._expected([*PROCESSES, "boosted_trees", "randomised_trees"], n)
     np.testing.assert_allclose(found, [*((1 - trees) * processes), trees / 2, trees / 2])
     np.testing.assert_allclose(module._expected(PROCESSES, n), processes)
+    # what was taught weighs as much as the rest at 15, and less with the square of their number
+    found = module._expected([*PROCESSES, "taught_line"], n)
+    np.testing.assert_allclose(found[-1] / (1 - found[-1]), (15 / n) ** 2)
+    np.testing.assert_allclose(found[:-1] / found[:-1].sum(), processes)
 
 
 def test_what_is_mixed_is_the_weighted_sum_of_members(pool):
