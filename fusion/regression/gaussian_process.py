@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +11,10 @@ from scipy.optimize import minimize
 from fusion.regression.base import MODELS, FusionModel, ModelState
 from fusion.regression.checked import different, matrix, number, positive, vector
 from fusion.regression.columns import Array
+from fusion.regression.kernels import blocks, decayed
 from fusion.regression.order import order_of_columns, order_of_rows
+from fusion.work.threads import in_threads
 
-# Rows that are predicted at once: their kernel with the training rows stays in the processor's cache.
-_BLOCK = 512
 # Training rows on which starts are compared; the best goes on with all of them.
 _COMPARED = 256
 _ITERATIONS = 50
@@ -59,7 +58,7 @@ class _Gram:
         """Return the linear and the smooth part, and the latter's derivative by the log of its length."""
         linear, smooth, length, _ = np.exp(parameters)
         x = self.distance * (np.sqrt(5) / length)
-        decay = np.exp(-x)
+        decay = decayed(x.copy())
         decay *= smooth**2
         squared = x * x / 3
         return linear**2 * self.linear, (1 + x + squared) * decay, squared * (1 + x) * decay
@@ -139,20 +138,26 @@ class GaussianProcess(FusionModel):
         return np.ascontiguousarray((features[:, self.columns_] - self.means_) / self.scales_)
 
     def _scores(self, features: Array) -> Array:
-        means = np.empty(len(features))
-        for at, rows in _blocks(self._standardised(features)):
-            linear, smooth, _ = _Gram.of(rows, self.rows_).kernel(self.parameters_)
+        rows, means = self._standardised(features), np.empty(len(features))
+
+        def expect(at: slice) -> None:
+            linear, smooth, _ = _Gram.of(rows[at], self.rows_).kernel(self.parameters_)
             means[at] = (linear + smooth) @ self.alpha_
+
+        in_threads(expect, blocks(len(rows)))
         return self._prior_mean(features) + self.unit_ * means
 
     def _spreads(self, features: Array) -> Array:
         linear, smooth, _, noise = np.exp(2 * self.parameters_)
-        variances = np.empty(len(features))
-        for at, rows in _blocks(self._standardised(features)):
-            parts = _Gram.of(rows, self.rows_).kernel(self.parameters_)
+        rows, variances = self._standardised(features), np.empty(len(features))
+
+        def vary(at: slice) -> None:
+            parts = _Gram.of(rows[at], self.rows_).kernel(self.parameters_)
             half = solve_triangular(self.factor_, (parts[0] + parts[1]).T, lower=True)
-            own = linear * np.mean(rows**2, axis=1) if rows.shape[1] else 0.0
+            own = linear * np.mean(rows[at] ** 2, axis=1) if rows.shape[1] else 0.0
             variances[at] = own + smooth + noise - np.einsum("ij,ij->j", half, half)
+
+        in_threads(vary, blocks(len(rows)))
         # never under the noise's, whatever rounding leaves
         spreads: Array = self.unit_ * np.sqrt(np.maximum(variances, noise))
         return spreads
@@ -181,12 +186,6 @@ class GaussianProcess(FusionModel):
         if (self.rows_**2 > len(self.rows_) + 1).any():
             raise ValueError("rows are not standardised")
         self.factor_ = _factor(_Gram.of(self.rows_, self.rows_), self.parameters_)
-
-
-def _blocks(rows: Array) -> Iterator[tuple[slice, Array]]:
-    for start in range(0, len(rows), _BLOCK):
-        at = slice(start, start + _BLOCK)
-        yield at, rows[at]
 
 
 def _factor(gram: _Gram, parameters: Array) -> Array:

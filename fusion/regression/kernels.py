@@ -43,11 +43,11 @@ def matern(squares: Array, length: float) -> Array:
     found /= 3
     found += x
     found += 1
-    found *= _decay(x)
+    found *= decayed(x)
     return found
 
 
-def _decay(x: Array) -> Array:
+def decayed(x: Array) -> Array:
     """Write exp(-x) over x and return it, by torch: without AVX-512 numpy takes several times as long."""
     torch.exp_(torch.from_numpy(np.negative(x, out=x)))
     return x
@@ -58,7 +58,7 @@ def matern_and_slope(squares: Array, length: float) -> tuple[Array, Array]:
     x = np.sqrt(squares)
     x *= _ROOT5 / length
     slope: Array = x + 1
-    decay = _decay(x.copy())
+    decay = decayed(x.copy())
     x *= x
     x /= 3
     x += slope

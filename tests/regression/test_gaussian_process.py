@@ -99,7 +99,7 @@ def test_blocks_do_not_show(monkeypatch):
     X, y = made(40)
     model = GaussianProcess().fit(X, y)
     scores, spreads = model._scores(X), model._spreads(X)
-    monkeypatch.setattr(module, "_BLOCK", 7)
+    monkeypatch.setattr("fusion.regression.kernels._BLOCK", 7)
     np.testing.assert_allclose(model._scores(X), scores, rtol=1e-12)
     np.testing.assert_allclose(model._spreads(X), spreads, rtol=1e-9)
 
