@@ -96,7 +96,7 @@ def judge(
     plan : Plan
         Sizes, splits, replicates and seed.
     beside : Beside, optional
-        What is known beside them: the pool, repetitions, and scores that were learned elsewhere.
+        The pool, and scores that were learned elsewhere.
     work : Work
         Processes, and whether progress bars are shown.
 

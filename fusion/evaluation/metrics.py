@@ -19,7 +19,7 @@ K = 10
 """How many architectures `precision_at_10` and `regret_at_10` look at."""
 
 FEWEST_BEST = 10
-"""Architectures that this share must hold."""
+"""Architectures that the measured best tenth must hold for `krocc_best_tenth`."""
 
 # Architectures up to which all pairs are compared, which is faster than counting inversions.
 _PAIRS = 200

@@ -111,7 +111,8 @@ def highest(values: Array, share: float) -> NDArray[np.bool_]:
     share : float
         In (0, 1].
     """
-    among: NDArray[np.bool_] = values >= _kth_highest(values, math.ceil(share * len(values)))
+    last = len(values) - math.ceil(share * len(values))
+    among: NDArray[np.bool_] = values >= np.partition(values, last)[last]
     return among
 
 
@@ -129,7 +130,3 @@ def _centred(x: Array) -> Array:
     x = x - x.mean()
     deviation: Array = x / np.abs(x).max()
     return deviation
-
-
-def _kth_highest(x: Array, k: int) -> float:
-    return float(np.partition(x, len(x) - k)[len(x) - k])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn import config_context
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.tree import ExtraTreeRegressor
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError
@@ -76,25 +77,24 @@ class ExtraTrees(FusionModel):
     def _learn(self, features: Array, goal: Array) -> None:
         rows = order_of_rows(features, goal)
         self.columns_ = order_of_columns(features[rows])
-        if self.n_estimators < 1:
-            raise FusionError(f"n_estimators is {self.n_estimators}; give at least 1")
+        settings: dict[str, Any] = {
+            "min_samples_leaf": self.min_samples_leaf,
+            "max_features": self.max_features,
+        }
+        forest = ExtraTreesRegressor(self.n_estimators, random_state=self.random_state, **settings)
+        try:
+            forest._validate_params()
+        except InvalidParameterError as error:
+            raise FusionError(" ".join(str(error).split())) from None
         features = np.ascontiguousarray(features[np.ix_(rows, self.columns_)], dtype=np.float32)
         goals = np.ascontiguousarray(goal[rows, None])
         random = check_random_state(self.random_state)
-        # what ExtraTreesRegressor does, without its copies and checks, which take longer than small trees
+        # what the forest's `fit` does, without its copies and checks, which take longer than small trees
         self.trees_ = []
-        for number in range(self.n_estimators):
-            tree = ExtraTreeRegressor(
-                min_samples_leaf=self.min_samples_leaf,
-                max_features=self.max_features,
-                random_state=random.randint(np.iinfo(np.int32).max),
-            )
-            try:
-                with config_context(skip_parameter_validation=number > 0):
-                    tree.fit(features, goals, check_input=False)
-            except InvalidParameterError as error:
-                raise FusionError(" ".join(str(error).split())) from None
-            self.trees_.append(tree.tree_)
+        with config_context(skip_parameter_validation=True):
+            for _ in range(self.n_estimators):
+                tree = ExtraTreeRegressor(random_state=random.randint(np.iinfo(np.int32).max), **settings)
+                self.trees_.append(tree.fit(features, goals, check_input=False).tree_)
 
     def _predicted(self, features: Array) -> Iterator[Array]:
         """Yield what each tree predicts for a block of rows after the other, shape (n_rows, n_trees)."""

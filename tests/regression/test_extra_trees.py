@@ -52,7 +52,13 @@ def test_score_and_spread_are_those_of_the_saved_lists():
 
 def test_a_setting_that_scikit_learn_refuses_is_one_line():
     X, y = made()
-    for wrong in ({"n_estimators": 0}, {"min_samples_leaf": -1}, {"max_features": 2.5}):
+    for wrong in (
+        {"n_estimators": 0},
+        {"n_estimators": 2.5},
+        {"min_samples_leaf": -1},
+        {"max_features": 2.5},
+        {"random_state": "x"},
+    ):
         with pytest.raises(FusionError, match=next(iter(wrong))) as caught:
             ExtraTrees(**wrong).fit(X, y)
         assert "\n" not in str(caught.value)
