@@ -29,8 +29,9 @@ _SLOPE = 0.5
 _ITERATIONS = 60
 # Of the negative log posterior, the relative gain at which a descent ends: predictions change no more.
 _GAIN = 1e-5
-# Of more architectures than these, so many settle the parameters; all of them the prediction.
-_SETTLING = 400
+# Of more architectures than these, so many settle the parameters, the second number from where the first
+# ended; all of them the prediction.
+_SETTLING = (400, 1000)
 _JITTER = 1e-8
 
 
@@ -108,13 +109,15 @@ class RelevanceProcess:
         freedom : float
             Standard deviation of the log of each relevance.
         start : ndarray, shape (7 + p,), optional
-            Parameters from which likelier ones are looked for, such as those given most of the same goals;
-            by default the middle of their prior.
+            Parameters from which likelier ones are looked for, by the first number of rows alone, such as
+            those given most of the same goals; by default the middle of their prior.
         """
         rest = goal - _SLOPE * rows.prior
-        some = np.sort(np.random.default_rng(0).permutation(len(rows))[:_SETTLING])
-        posterior = _Posterior.of(rows.take(some), rest[some], freedom)
-        return cls.given(posterior.most_likely(posterior.centre if start is None else start), rows, goal)
+        few, many = (min(settling, len(rows)) for settling in _SETTLING)
+        parameters = _settled(rows, rest, freedom, few, start)
+        if start is None and many > few:
+            parameters = _settled(rows, rest, freedom, many, parameters)
+        return cls.given(parameters, rows, goal)
 
     @classmethod
     def given(cls, parameters: Array, rows: Rows, goal: Array) -> RelevanceProcess:
@@ -165,6 +168,13 @@ class RelevanceProcess:
         within(parameters, *_BOUND, "parameters")
         solved = moderate(vector(state["solved"], "solved", len(rows)), "solved")
         return cls(parameters, rows, solved, _factor(parameters, rows))
+
+
+def _settled(rows: Rows, rest: Array, freedom: float, count: int, start: Array | None) -> Array:
+    """Return the likeliest parameters given `count` of the rows, always the same of as many."""
+    some = np.sort(np.random.default_rng(0).permutation(len(rows))[:count])
+    posterior = _Posterior.of(rows.take(some), rest[some], freedom)
+    return posterior.most_likely(posterior.centre if start is None else start)
 
 
 def _weighted(parameters: Array, features: Array) -> Array:

@@ -161,11 +161,41 @@ def test_it_is_less_sure_where_it_has_not_learned():
 def test_more_rows_than_settle_the_parameters(monkeypatch):
     rows, goal = made(n=90)
     whole = RelevanceProcess.learn(rows, goal, 0.7)
-    monkeypatch.setattr(module, "_SETTLING", 60)
+    monkeypatch.setattr(module, "_SETTLING", (60, 60))
     part = RelevanceProcess.learn(rows, goal, 0.7)
     assert not np.array_equal(part.parameters, whole.parameters)
     assert len(part.solved) == 90  # all of them say what is predicted
     np.testing.assert_allclose(part.predict(rows), whole.predict(rows), atol=0.2)
+
+
+def test_what_few_rows_settle_more_rows_settle_further(monkeypatch):
+    rows, goal = made(n=90)
+    found = {}
+    for settling in [(30, 30), (30, 80), (80, 80)]:
+        monkeypatch.setattr(module, "_SETTLING", settling)
+        found[settling] = RelevanceProcess.learn(rows, goal, 0.7).parameters
+    some = np.sort(np.random.default_rng(0).permutation(90)[:80])
+    posterior = module._Posterior.of(rows.take(some), (goal - module._SLOPE * rows.prior)[some], 0.7)
+    losses = {settling: posterior.loss(parameters)[0] for settling, parameters in found.items()}
+    assert losses[30, 80] < losses[30, 30]
+    assert losses[30, 80] == pytest.approx(losses[80, 80], abs=0.1)
+
+
+def test_given_a_start_the_first_number_of_rows_is_enough(monkeypatch):
+    rows, goal = made(n=90)
+    start = RelevanceProcess.learn(rows, goal, 0.7).parameters
+    counts = []
+    monkeypatch.setattr(module, "_SETTLING", (30, 80))
+    of = module._Posterior.of.__func__
+
+    def counted(cls, rows, rest, freedom):
+        counts.append(len(rows))
+        return of(cls, rows, rest, freedom)
+
+    monkeypatch.setattr(module._Posterior, "of", classmethod(counted))
+    RelevanceProcess.learn(rows, goal, 0.7, start)
+    RelevanceProcess.learn(rows, goal, 0.7)
+    assert counts == [30, 30, 80]
 
 
 def test_blocks_do_not_show(monkeypatch):
