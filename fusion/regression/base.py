@@ -105,6 +105,8 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     transformation: str = "quantile"
     target: str = "gaussian"
 
+    calibration_: Calibration | None
+
     @classmethod
     def reads(cls, columns: Sequence[str]) -> list[str]:
         """Return the indicators that it reads, unless others are named, of a table with these columns."""
@@ -136,11 +138,8 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             too few rows.
         """
         values, accuracies = self._check_training(self._own(X), y, rows=self.fewest)
-        goal, self.levels_ = learn_target(self.target, accuracies)
         self._learn_transform(values, pool)
-        self.transformer_.orient(values, accuracies)
-        self._learn(self.transformer_.transform(values), goal)
-        self.calibration_: Calibration | None = None
+        self._learn_scores(self.transformer_.scores(values), accuracies)
         return self
 
     def predict(self, X: npt.ArrayLike) -> Array:
@@ -181,11 +180,19 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             )
         table, accuracies = self._check_training(self._own(X), y, rows=self.fewest)
         folds = folds_of(table, accuracies, groups, self.fewest)
+        # what a pool taught of the columns is the same without one fold
+        same = pool is not None and self.reference_ == "pool" and self.transformer_.can_orient
+        scores = self.transformer_.scores(table) if same else None
         residuals, spreads = np.empty(len(folds)), np.empty(len(folds))
         for fold in range(folds.max() + 1):
             held = folds == fold
-            model = clone(self).fit(_safe_indexing(X, ~held), accuracies[~held], pool)
-            features = model._features(_safe_indexing(X, held))
+            if scores is None:
+                model = clone(self).fit(_safe_indexing(X, ~held), accuracies[~held], pool)
+                features = model._features(_safe_indexing(X, held))
+            else:
+                model = self._unlearned()
+                model._learn_scores(scores[~held], accuracies[~held])
+                features = model.transformer_.filled(scores[held])
             residuals[held] = to_scores(accuracies[held], model.levels_) - model._scores(features)
             spreads[held] = model._spreads(features)
         self.calibration_ = Calibration.learn(residuals, spreads, accuracies)
@@ -309,6 +316,22 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _check_columns(self, X: npt.ArrayLike) -> Array:
         values: Array = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite=False)
         return values
+
+    def _unlearned(self) -> FusionModel:
+        """Return a clone that has learned from the pool, and not yet from accuracies."""
+        model: FusionModel = clone(self)
+        for name in ("n_features_in_", "feature_names_in_", "reference_"):
+            if hasattr(self, name):
+                setattr(model, name, getattr(self, name))
+        model.transformer_ = self.transformer_.unturned()
+        return model
+
+    def _learn_scores(self, scores: Array, accuracies: Array) -> None:
+        """Learn from the training architectures' `scores` of the transformation."""
+        goal, self.levels_ = learn_target(self.target, accuracies)
+        self.transformer_.orient(scores, accuracies)
+        self._learn(self.transformer_.filled(scores), goal)
+        self.calibration_ = None
 
     def _learn_transform(self, values: Array, pool: Pool | npt.ArrayLike | None) -> Array:
         """Fit `transformer_` on the pool, else on `values`, and return which; `reference_` says it."""

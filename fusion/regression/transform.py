@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fusion.regression.checked import places, vector, whole
 from fusion.regression.columns import COLUMNS, Array
+
+_EXTREMES = ((np.min, np.inf), (np.max, -np.inf))
 
 
 class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -89,21 +92,40 @@ class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.n_reference_ = len(values)
         return self
 
-    def orient(self, X: npt.ArrayLike, y: Array) -> IndicatorTransform:
+    def orient(self, scores: Array, y: Array) -> IndicatorTransform:
         """Let missing values stand at the end of the reference that goes with low accuracy.
 
-        An indicator is undefined where the network is degenerate, so the middle flatters it. The
-        direction is the sign of the correlation over the training architectures `X` with accuracies
-        `y`; without one the middle stays, as with `kind` "none".
+        An indicator is undefined where the network is degenerate, so the middle flatters it. The direction
+        is the sign of the correlation with accuracy; without one the middle stays, as with `kind` "none".
+
+        Parameters
+        ----------
+        scores : ndarray, shape (n_architectures, n_indicators)
+            Of the training architectures, see `scores`.
+        y : ndarray, shape (n_architectures,)
+            Their accuracies.
         """
         if not COLUMNS[self.kind].flags_missing:
             return self
-        for j, column in enumerate(self.scores(X).T):
-            here = np.isfinite(column)
-            covariance = float(np.cov(column[here], y[here])[0, 1]) if here.sum() > 1 else 0.0
-            if covariance != 0:
-                self.fill_[j] = self._ends[j][0 if covariance > 0 else 1]
+        here = np.isfinite(scores)
+        known = np.where(here, scores, 0.0)
+        centred = np.where(here, known - known.sum(axis=0) / np.maximum(here.sum(axis=0), 1), 0.0)
+        low, high = (end(scores, axis=0, where=here, initial=far) for end, far in _EXTREMES)
+        covariances = np.where(high > low, (y - y.mean()) @ centred, 0.0)
+        for j in np.flatnonzero(covariances):
+            self.fill_[j] = self._ends[j][0 if covariances[j] > 0 else 1]
         return self
+
+    def unturned(self) -> IndicatorTransform:
+        """Return the same transformation as it was before missing values were given an end."""
+        again = copy(self)
+        again.fill_ = np.array([column.missing for column in self.columns_])
+        return again
+
+    @property
+    def can_orient(self) -> bool:
+        """Whether the ends of the reference are known: not in a restored one."""
+        return hasattr(self, "_ends")
 
     def fill_worse(self, better: npt.ArrayLike) -> IndicatorTransform:
         """Let missing values stand at the worse end of the reference.
@@ -121,7 +143,7 @@ class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Return the transformed values of `X`, NaN where missing, shape (n_architectures, n_indicators)."""
         check_is_fitted(self)
         values: Array = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite=False)
-        scores = np.full(values.shape, np.nan)
+        scores: Array = np.full(values.shape, np.nan)
         for j, column in enumerate(self.columns_):
             present = np.isfinite(values[:, j])
             scores[present, j] = column.apply(values[present, j])
@@ -129,7 +151,10 @@ class IndicatorTransform(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def transform(self, X: npt.ArrayLike) -> Array:
         """Return the features of `X`, all finite, shape (n_architectures, n_indicators + n_flags)."""
-        scores = self.scores(X)
+        return self.filled(self.scores(X))
+
+    def filled(self, scores: Array) -> Array:
+        """Return the features of architectures whose `scores` these are."""
         missing = np.isnan(scores)
         filled = np.where(missing, self.fill_, scores)
         return np.column_stack([filled, missing[:, self.flagged_].astype(np.float64)])

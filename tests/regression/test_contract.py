@@ -86,6 +86,21 @@ def test_intervals(name, data):
     assert model.fit(data.X, data.y).calibration_ is None
 
 
+def test_a_loaded_model_which_knows_no_ends_is_calibrated_alike(name, data):
+    """It is fitted again on each fold from the start; one fitted here shares what the pool taught."""
+    model = small(name).fit(data.X, data.y, pool=data.pool)
+    if model.gives == "score":
+        pytest.skip("predicts no accuracies")
+    loaded = small(name)
+    loaded.restore(model.to_state())
+    known = {"n_features_in_": model.n_features_in_, "feature_names_in_": model.feature_names_in_}
+    vars(loaded).update(known)
+    for each in (model, loaded):
+        each.calibrate(data.X, data.y, pool=data.pool, groups=data.twins)
+    found, expected = (each.predict_interval(data.X) for each in (model, loaded))
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
 def test_nine_of_ten_held_out_accuracies_lie_within(name):
     if not MODELS[name].uses_labels:
         pytest.skip("predicts no accuracies")

@@ -119,3 +119,31 @@ def test_state_restores_to_the_last_bit(kind):
 def test_unknown_kind_is_explained():
     with pytest.raises(FusionError, match="unknown transformation 'quantil'; did you mean 'quantile'"):
         IndicatorTransform("quantil").fit(np.ones((3, 1)))
+
+
+def test_missing_values_go_to_the_end_of_low_accuracy():
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(40, 5))
+    X[rng.random(X.shape) < 0.2] = np.nan
+    X[:, 3] = 2.0  # constant where there are accuracies
+    y = np.nansum(X * [1, -1, 0.5, 0, 0], axis=1) + 0.1 * rng.normal(size=40)
+    reference = np.vstack([X, rng.normal(size=(9, 5))])
+    transform = IndicatorTransform().fit(reference)
+    transform.orient(transform.scores(X), y)
+    scores = transform.scores(X)
+    ends = transform.scores(np.array([np.nanmin(reference, axis=0), np.nanmax(reference, axis=0)]))
+    for j in range(5):
+        here = np.isfinite(scores[:, j])
+        covariance = np.cov(scores[here, j], y[here])[0, 1]
+        expected = 0.0 if j == 3 else ends[0 if covariance > 0 else 1, j]
+        assert transform.fill_[j] == expected, j
+    again = transform.unturned()
+    assert (again.fill_ == 0).all()
+    assert (transform.fill_ != 0).any()
+    assert np.array_equal(again.scores(X), transform.scores(X), equal_nan=True)
+
+
+def test_without_marks_the_middle_stays():
+    transform = IndicatorTransform("none").fit(np.array([[1.0], [np.nan], [3.0]]))
+    transform.orient(transform.scores(np.array([[1.0], [3.0]])), np.array([1.0, 2.0]))
+    assert transform.fill_.tolist() == [2.0]
