@@ -15,7 +15,7 @@ from tests.integration.conftest import IMAGES, SPACE
 
 TABLE = "data/nats-sss-cifar10/indicators"
 FEW = ["params", "flops", "naswot", "synflow", "cj", "os", "nlr", "cnntk"]
-QUICK = ["evaluation.splits=2", "evaluation.bootstrap=20", f"indicators={','.join(FEW)}"]
+QUICK = ["workers=1", "evaluation.splits=2", "evaluation.bootstrap=20", f"indicators={','.join(FEW)}"]
 # without auto and trees, which would take most of the time
 QUICK += ["models={fi: {model: fi}, weighted_sum: {model: weighted_sum}}"]
 
