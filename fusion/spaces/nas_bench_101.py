@@ -18,9 +18,11 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from fusion.errors import FusionError, InvalidArchitecture
@@ -136,18 +138,25 @@ def _unpacked(bits: int, ops: tuple[int, ...]) -> Cell:
     return Cell(tuple((s, t) for s, t in pairs if bits >> (s + t * (t - 1) // 2) & 1), ops)
 
 
-def _written(rng: np.random.Generator) -> Cell:
-    """Return vertices, edges and operations, any way to write them as likely as any other.
-
-    Not all are cells of the space: vertices may lie on no path.
-    """
+@cache
+def _shapes() -> tuple[list[tuple[int, int]], npt.NDArray[np.float64]]:
+    """Return numbers of vertices and edges, and what can be written with them or those before, as a share."""
     shapes = [
         (vertices, edges)
         for vertices in range(2, MAX_VERTICES + 1)
         for edges in range(vertices - 1, min(MAX_EDGES, math.comb(vertices, 2)) + 1)
     ]
     ways = np.array([math.comb(math.comb(v, 2), e) * len(OPERATIONS) ** (v - 2) for v, e in shapes])
-    vertices, edges = shapes[rng.choice(len(shapes), p=ways / ways.sum())]
+    return shapes, np.cumsum(ways) / ways.sum()
+
+
+def _written(rng: np.random.Generator) -> Cell:
+    """Return vertices, edges and operations, any way to write them as likely as any other.
+
+    Not all are cells of the space: vertices may lie on no path.
+    """
+    shapes, up_to = _shapes()
+    vertices, edges = shapes[np.searchsorted(up_to, rng.random(), side="right")]
     pairs = list(itertools.combinations(range(vertices), 2))
     chosen = sorted(rng.choice(len(pairs), edges, replace=False))
     ops = rng.integers(len(OPERATIONS), size=vertices - 2).tolist()

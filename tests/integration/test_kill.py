@@ -31,7 +31,7 @@ def rows(out):
     return read_rows(out, KEYS).drop(columns="seconds", errors="ignore")
 
 
-@pytest.mark.parametrize(("kills", "archs"), [(3, 60), pytest.param(20, 1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kills", "archs"), [(3, 40), pytest.param(20, 1500, marks=pytest.mark.slow)])
 def test_kill_and_resume_gives_the_same_table(tmp_path, kills, archs):
     assert start(tmp_path / "whole", archs).wait(timeout=600) == 0
     whole = rows(tmp_path / "whole")
