@@ -139,11 +139,14 @@ def _unpacked(bits: int, ops: tuple[int, ...]) -> Cell:
 
 
 @cache
-def _shapes() -> tuple[list[tuple[int, int]], npt.NDArray[np.float64]]:
-    """Return numbers of vertices and edges, and what can be written with them or those before, as a share."""
+def _shapes(most: int) -> tuple[list[tuple[int, int]], npt.NDArray[np.float64]]:
+    """Return numbers of vertices and edges, and the share of what can be written with them or those before.
+
+    Of cells with at most `most` vertices.
+    """
     shapes = [
         (vertices, edges)
-        for vertices in range(2, MAX_VERTICES + 1)
+        for vertices in range(2, most + 1)
         for edges in range(vertices - 1, min(MAX_EDGES, math.comb(vertices, 2)) + 1)
     ]
     ways = np.array([math.comb(math.comb(v, 2), e) * len(OPERATIONS) ** (v - 2) for v, e in shapes])
@@ -155,7 +158,7 @@ def _written(rng: np.random.Generator) -> Cell:
 
     Not all are cells of the space: vertices may lie on no path.
     """
-    shapes, up_to = _shapes()
+    shapes, up_to = _shapes(MAX_VERTICES)
     vertices, edges = shapes[np.searchsorted(up_to, rng.random(), side="right")]
     pairs = list(itertools.combinations(range(vertices), 2))
     chosen = sorted(rng.choice(len(pairs), edges, replace=False))
