@@ -180,9 +180,7 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             )
         table, accuracies = self._check_training(self._own(X), y, rows=self.fewest)
         folds = folds_of(table, accuracies, groups, self.fewest)
-        # what a pool taught of the columns is the same without one fold
-        same = pool is not None and self.reference_ == "pool" and self.transformer_.can_orient
-        scores = self.transformer_.scores(table) if same else None
+        scores = self.transformer_.scores(table) if pool is not None and self._knows_pool() else None
         residuals, spreads = np.empty(len(folds)), np.empty(len(folds))
         for fold in range(folds.max() + 1):
             held = folds == fold
@@ -316,6 +314,13 @@ class FusionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _check_columns(self, X: npt.ArrayLike) -> Array:
         values: Array = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite=False)
         return values
+
+    def _knows_pool(self) -> bool:
+        """Return whether what the pool taught of the columns can be used again, with other accuracies."""
+        own = type(self)
+        # a model with a `fit` of its own may learn something else from the pool
+        plain = own.fit is FusionModel.fit and own._features is FusionModel._features
+        return plain and self.reference_ == "pool" and self.transformer_.can_orient
 
     def _unlearned(self) -> FusionModel:
         """Return a clone that has learned from the pool, and not yet from accuracies."""

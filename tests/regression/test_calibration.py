@@ -203,3 +203,19 @@ class TestPredictor:
         found = predictor.predict(keys, interval=0.9)
         assert isinstance(found, pd.DataFrame)
         assert (list(found.index), found.index.name) == (keys, "arch")
+
+
+def test_a_model_with_a_fit_of_its_own_is_fitted_by_it(tmp_path):
+    data = labelled(tmp_path / "t", 30)
+    fitted = []
+
+    class Own(WeightedSum):
+        def fit(self, X, y, pool=None):
+            fitted.append(len(y))
+            return super().fit(X, y, pool)
+
+    model = Own().fit(data.X, data.y, pool=data.pool)
+    assert model.calibrate(data.X, data.y, pool=data.pool).calibration_ is not None
+    assert sum(fitted) == len(data.y) * (len(fitted) - 1)  # all, and then without each fold
+    plain = WeightedSum().fit(data.X, data.y, pool=data.pool).calibrate(data.X, data.y, pool=data.pool)
+    np.testing.assert_allclose(model.calibration_.conformity, plain.calibration_.conformity)
