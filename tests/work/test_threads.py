@@ -42,6 +42,31 @@ def test_one_thread_or_task_is_done_here(two):
         assert in_threads(lambda _: threading.get_ident(), range(3)) == [here] * 3
 
 
+def test_of_several_calls_at_once_one_changes_the_numbers_of_threads(two):
+    begun, go = threading.Event(), threading.Event()
+
+    def waits(task):
+        begun.set()
+        assert go.wait(20)
+        return task
+
+    found = []
+    other = threading.Thread(target=lambda: found.extend(in_threads(waits, range(3))))
+    other.start()
+    assert begun.wait(20)
+    here = threading.get_ident()
+    assert in_threads(lambda _: threading.get_ident(), range(3)) == [here] * 3
+    # nor is one within another ever waited for
+    go.set()
+    other.join(20)
+    assert found == [0, 1, 2]
+    assert in_threads(lambda task: in_threads(lambda each: each + task, range(2)), range(2)) == [
+        [0, 1],
+        [1, 2],
+    ]
+    assert torch.get_num_threads() == 2
+
+
 def test_errors_are_those_of_the_function(two):
     def fails(task):
         if task == 2:
