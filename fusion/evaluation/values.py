@@ -88,10 +88,10 @@ class Values(NDArray[np.float64]):
         return best, Values.of(self.bare[best])
 
     @cached_property
-    def signs(self) -> Array:
+    def signs(self) -> NDArray[np.float32]:
         """The sign of the difference of each two numbers, shape (n, n)."""
-        place, _ = self.places
-        signs: Array = np.sign(np.subtract.outer(place, place).astype(np.float64))
+        place = self.places[0].astype(np.float32)
+        signs: NDArray[np.float32] = np.sign(np.subtract.outer(place, place))
         return signs
 
     @cached_property
