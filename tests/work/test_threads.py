@@ -56,10 +56,10 @@ def test_of_several_calls_at_once_one_changes_the_numbers_of_threads(two):
     assert begun.wait(20)
     here = threading.get_ident()
     assert in_threads(lambda _: threading.get_ident(), range(3)) == [here] * 3
-    # nor is one within another ever waited for
     go.set()
     other.join(20)
     assert found == [0, 1, 2]
+    # nor does a call within another wait for it
     assert in_threads(lambda task: in_threads(lambda each: each + task, range(2)), range(2)) == [
         [0, 1],
         [1, 2],
