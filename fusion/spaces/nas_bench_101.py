@@ -140,10 +140,7 @@ def _unpacked(bits: int, ops: tuple[int, ...]) -> Cell:
 
 @cache
 def _shapes(most: int) -> tuple[list[tuple[int, int]], npt.NDArray[np.float64]]:
-    """Return numbers of vertices and edges, and the share of what can be written with them or those before.
-
-    Of cells with at most `most` vertices.
-    """
+    """Return (vertices, edges) of cells of at most `most` vertices, and cumulative shares of spellings."""
     shapes = [
         (vertices, edges)
         for vertices in range(2, most + 1)
